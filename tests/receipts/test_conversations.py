@@ -189,6 +189,10 @@ class TestReceiptsOfLoggedCalls:
         link = ReceiptLog.objects.get()
         assert stored.is_verified and str(link.log_id) == reply["conversation_id"]
 
+    def test_alias_and_profile_are_default_where_none_is_stated(self, api):
+        receipt = converse(api, alias=None)["receipt"]
+        assert (receipt["alias"], receipt["profile"]) == ("default", "default")
+
     def test_stated_parts_stay(self, api):
         receipt = converse(api, cost=None, input_cost=0.1, output_cost=0.2)["receipt"]
         assert (receipt["input_cost"], receipt["output_cost"], receipt["total_cost"]) == (

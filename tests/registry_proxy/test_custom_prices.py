@@ -190,6 +190,15 @@ def test_a_price_is_added_and_ended_in_the_admin(admin):
     assert admin.post(f"{LIST}{row.id}/delete/").status_code == 403
 
 
+def test_prices_of_adjoining_periods_are_added_in_the_admin(admin):
+    begin, end = {"valid_from_1": "00:00"}, {"valid_to_1": "00:00"}
+    admin.post(f"{LIST}add/", {**FORM, **end, "valid_to_0": "2026-02-01"})
+    admin.post(f"{LIST}add/", {**FORM, **begin, "valid_from_0": "2026-02-01"})
+    earlier = {"valid_from_0": "2025-12-01", "valid_to_0": "2026-01-01"}
+    admin.post(f"{LIST}add/", {**FORM, **begin, **end, **earlier})
+    assert CustomPrice.objects.count() == 3
+
+
 @pytest.mark.parametrize(
     "changed, message",
     [

@@ -132,6 +132,7 @@ HAIKU = "anthropic:claude-haiku-4-5-20251001"
         ("vertex_ai", "claude-3-haiku@20240307", "anthropic:claude-3-haiku-20240307"),
         # one Bedrock wrapping
         ("bedrock", "us.anthropic.claude-haiku-4-5-20251001-v1:0", HAIKU),
+        ("Bedrock", "US.Anthropic.Claude-Haiku-4-5-20251001-V1:0", HAIKU),
         ("aws.bedrock", "anthropic.claude-opus-4-6-v1", "anthropic:claude-opus-4-6"),
         (
             "bedrock",

@@ -65,6 +65,20 @@ def test_bad_members_are_named(api):
     api.send("POST", "/api/v1/log", CALL)
 
 
+@BOTH_WAYS
+def test_a_bad_member_of_a_usage_object_is_explained(api):
+    usage = {"prompt_tokens": -1, "completion_tokens": 1}
+    body = {"provider": "openai", "model": "gpt-4o", "usage": usage}
+    assert api.send("POST", "/api/v1/log", body, expect=422)["detail"] == [
+        {
+            "type": "greater_than_equal",
+            "loc": ["body", "usage", "prompt_tokens"],
+            "msg": "Input should be greater than or equal to 0",
+            "input": -1,
+        }
+    ]
+
+
 def test_every_bad_member_is_listed(api):
     errors = api.send("POST", "/api/v1/log", {}, expect=422)["detail"]
     missing = ["provider", "model", "input_tokens", "output_tokens"]

@@ -9,6 +9,7 @@ def test_calls_of_unknown_usage_are_counted_apart(api):
     api.send("POST", LOG, {"provider": "p", "model": "m", "usage_status": "unknown"})
     (log,) = api.read(LOGS)
     assert (log["input_tokens"], log["usage_status"], log["cost"]) == (None, "unknown", 0)
+    assert (log["cost_source"], log["unpriced_reason"]) == ("unpriced", "unknown usage")
     sums = api.read(STATS)["by_model"]["m"]
     assert (sums["requests"], sums["unknown_requests"], sums["unpriced_requests"]) == (1, 1, 0)
 

@@ -88,6 +88,7 @@ def test_a_cost_that_changes_is_shown_before_and_after(api, refreshed):
     api.send("POST", f"{LOG}/batch", [{**CALL, "timestamp": at}] * 8)
     prices = "input=2", "output=10", "--from", "2026-01-01"
     call_command("setprice", "openai", "gpt-4o-mini", *prices, stdout=StringIO())
+    assert "0 logs checked" in reprice("--unpriced")
     assert reprice().splitlines() == [
         "openai:gpt-4o-mini: 8 logs, 0.00216 -> 0.032 USD",
         "8 logs checked, 8 corrected, by 0.02984 USD in all",

@@ -1,5 +1,6 @@
 """`GET /api/v1/stats` (docs/http-contract.md, section "Statistics")."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -104,6 +105,13 @@ def test_both_ends_of_the_window_are_inclusive_and_utc(api, window, requests):
         assert body["summary"]["total_requests"] == requests, read
         assert sum(day["requests"] for day in body["by_day"]) == requests, read
         assert Decimal(body["summary"]["total_cost"]) == Decimal("0.1") * requests, read
+
+
+def test_without_dates_the_window_is_the_last_30_days(api):
+    begins = datetime.now(UTC) - timedelta(days=30)
+    for minutes in (-1, 1):
+        log(api, (begins + timedelta(minutes=minutes)).isoformat())
+    assert api.read(STATS)["summary"]["total_requests"] == 1
 
 
 @pytest.mark.parametrize(
