@@ -39,6 +39,10 @@ def chat(api, settings, request):
         ([part("q"), part("r", **CACHED)], [part("q"), part("r")]),
         ([part("q", citations=None, annotations=[])], [part("q")]),
         ([{"type": "input_text", "text": "q"}], "q"),
+        (
+            [{"type": "input_text", "text": "q"}, {"type": "output_text", "text": "r"}],
+            [part("q"), part("r")],
+        ),
         ([{"text": "q", "thoughtSignature": "c2ln"}], [{"text": "q"}]),
     ],
 )
@@ -47,6 +51,22 @@ def test_another_form_of_the_same_content(chat, first, again):
     chat.send([user(again), answer("one"), user("two?")], "two")
     assert [message["role"] for message in chat.messages] == ["user", "assistant"] * 2
     assert chat.cost == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ({**user("q"), "name": "ann"}, {**user("q"), "name": "bob"}),
+        ({**RESULT, "name": "f"}, {**RESULT, "name": "g"}),
+        (RESULT, {**RESULT, "tool_call_id": "d"}),
+    ],
+)
+def test_another_name_or_call_makes_another_message(chat, first, other):
+    for sent in (first, first, other):
+        chat.send([user("go"), answer("on"), sent], "done")
+    roles = [message["role"] for message in chat.messages]
+    assert roles == ["user", "assistant", *[first["role"], "assistant"] * 2]
+    assert (chat.parent_of(4), chat.cost) == (1, 2)
 
 
 THINKING = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}

@@ -104,6 +104,14 @@ def test_mask_of_nothing_is_refused(api, register, mask):
     api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": config}, expect=422)
 
 
+@pytest.mark.parametrize("mask", ["••••9999", "••••1234x", "••••123"])
+def test_mask_of_another_secret_is_refused(api, register, mask):
+    server = register(auth_config=BEARER)
+    config = {**BEARER, "token": mask}
+    api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": config}, expect=422)
+    assert Server.objects.get().auth_config.open() == BEARER
+
+
 @pytest.mark.parametrize(
     ("config", "loc"),
     [

@@ -48,6 +48,13 @@ def test_sums_of_short_and_long_prompts_have_no_price_but_the_operators(api, rea
     assert api.send("POST", LOG, report(100_000, 300_000))["cost"] == 1.232
 
 
+@pytest.mark.parametrize("prompts", ["many", "1-", "-1", "2-1-3"])
+def test_prompts_that_are_no_range_are_a_modifier_without_a_price(api, real_prices, prompts):
+    call = {"provider": "openai", "model": "gpt-5.4", "input_tokens": 100, "output_tokens": 10}
+    reply = api.send("POST", LOG, {**call, "modifiers": {"prompts": prompts}})
+    assert reply["unpriced_reason"] == f"no price for prompts {prompts} of openai:gpt-5.4"
+
+
 def test_corrected_counts_are_no_longer_than_their_sum(api, real_prices):
     """100 × 2.5 + 10 × 15: one correct count is short, whatever the prompts were said to be."""
     log_id = api.send("POST", LOG, report(100_000, 300_000))["log_id"]
