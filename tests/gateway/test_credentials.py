@@ -295,6 +295,15 @@ def test_a_placeholder_of_a_key_is_an_ordinary_word(gateway, mock, upstreams_fil
     assert gateway.row.error == "none_ollama_k"
 
 
+@pytest.mark.parametrize(
+    ("key", "shown"), [("a-15-letter-key", "a-15-letter-key"), ("a-16-letters-key", "***")]
+)
+def test_a_key_of_16_characters_is_no_placeholder(gateway, mock, upstreams_file, key, shown):
+    upstreams_file(f"apis:\n  openai: {{base_url: {mock.url}/v1, api_key: {key}}}\n")
+    mock.script = reply({"error": {"message": f"no {key}"}}, 400)
+    assert gateway.chat().json() == {"error": {"message": f"no {shown}"}}
+
+
 @pytest.mark.parametrize("name", ["X-Request-ID", "X-LLMRing-Origin", "X-LLMRing-Alias"])
 def test_c10_a_token_in_another_header_is_not_kept(gateway, mock, caplog, settings, name):
     settings.ACCESS_LOG = True

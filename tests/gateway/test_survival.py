@@ -291,6 +291,8 @@ def test_b09_call_of_a_process_that_never_gave_a_sign_of_life_is_unknown(gateway
     seconds = 6
     [row] = look()
     assert (row.id, row.usage_status, row.error) == (call.id, "unknown", "worker_lost")
+    assert (row.api_key_id, row.created_at) == (call.token_id, call.started_at)
+    assert row.requested_model == call.row["requested_model"]
     assert gateway.pending == 0
 
 
