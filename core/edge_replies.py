@@ -90,7 +90,7 @@ async def send_reply(reply: Reply | StreamingReply, request: Request, send: Send
         headers.append((b"content-type", reply.content_type.encode()))
     elif reply.status != 304:
         headers.append((b"content-length", b"%d" % len(reply.body)))
-        if not any(name == b"content-type" for name, _ in headers):
+        if reply.body and not any(name == b"content-type" for name, _ in headers):
             headers.append((b"content-type", b"application/json"))
     add_common(headers, request.common_headers)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

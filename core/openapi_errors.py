@@ -63,6 +63,8 @@ def with_common_errors(result, generator, request, public):
                 unchanged = {"description": "Nothing has changed"}
                 operation["responses"]["304"] = operation["responses"]["200"] | unchanged
                 del operation["responses"]["304"]["content"]
+                outdated = {"description": "Not the version of `If-Match`"}
+                operation["responses"]["412"] = operation["responses"]["304"] | outdated
     return result
 
 

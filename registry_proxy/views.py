@@ -1,5 +1,4 @@
 from django.http import HttpRequest, HttpResponse
-from django.http.request import HttpHeaders
 
 from core import json_writer
 from core.conditional import CONDITIONAL, not_modified
@@ -121,20 +120,11 @@ class ArchiveView(_RegistryView):
         return _respond(request, mirror.archive_file(provider, number))
 
 
-_CONDITIONS = ("If-Match", "If-None-Match")
-
-
 async def serve_on_edge(request: Request) -> Reply | None:
     """Return `GET /registry` without a query from prepared bytes; None leaves it to the view."""
     if request.query_string or not current.is_loaded() or (snapshot := current.get()) is None:
         return None
     content = snapshot.representation
-    stated = {name: value for name in _CONDITIONS if (value := request.headers.get(name))}
-    if not stated:
-        return Reply(content.body, headers=[*content.headers.items()])
-    conditions = HttpRequest()
-    conditions.method = request.method
-    for name, value in stated.items():
-        conditions.META[HttpHeaders.to_wsgi_name(name)] = value
-    response = _respond(conditions, content)
-    return Reply(response.content, response.status_code, [*response.items()])
+    if response := not_modified(request, content.headers):
+        return Reply(response.content, response.status_code, [*response.items()])
+    return Reply(content.body, headers=[*content.headers.items()])

@@ -56,6 +56,23 @@ def test_a_current_copy_is_answered_with_304(anonymous, refreshed, form, extra):
     assert "Accept-Encoding" in response["Vary"]
 
 
+@pytest.mark.parametrize("path", ["/registry", "/registry?providers=openai"], ids=["edge", "view"])
+def test_a_failed_if_match_has_no_body_and_so_no_type(anonymous, refreshed, path):
+    refreshed(8, 19)
+    response = anonymous.get(path, HTTP_IF_MATCH='"other"')
+    assert (response.status_code, response.content) == (412, b"")
+    assert not response.has_header("Content-Type")
+
+
+@pytest.mark.parametrize("path", ["/registry", "/registry?providers=openai"], ids=["edge", "view"])
+@pytest.mark.parametrize("header", ["HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_MODIFIED_SINCE"])
+def test_conditions_on_a_date_are_ignored(anonymous, refreshed, header, path):
+    """RFC 9110, section 13.1.4: the registry has no Last-Modified."""
+    refreshed(8, 19)
+    for date in ("Sat, 01 Jan 2000 00:00:00 GMT", "Sat, 01 Jan 2050 00:00:00 GMT"):
+        assert anonymous.get(path, **{header: date}).status_code == 200
+
+
 @pytest.mark.parametrize("tags", ['"other"', "", "unquoted", '"', ",,,", '""', "\x7f"])
 def test_another_copy_is_answered_in_full(anonymous, refreshed, tags):
     refreshed(8, 19)
