@@ -22,7 +22,7 @@ from gateway.protocols.protocol import Reading
 # looks for that alone, which takes a tenth of the time. Within a JSON text a quote is
 # escaped, so none of these names, closed by a plain quote, is found inside of a text.
 _TEXT = re.compile(
-    rb'"(content|text|delta|arguments|reasoning|reasoning_content|refusal)"\s*:\s*'
+    rb'"(content|text|delta|arguments|reasoning|reasoning_content|refusal|transcript)"\s*:\s*'
     rb'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\Z)'  # an answer may be cut off
 )
 _TOOL_USAGE = re.compile(rb'"tool_usage"%s\{' % COLON)

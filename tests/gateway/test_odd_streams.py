@@ -225,6 +225,17 @@ def test_text_under_two_names_is_estimated_once(gateway, mock, choice):
     assert (gateway.row.usage_status, gateway.row.output_tokens) == ("estimated", 50)
 
 
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+def test_text_that_is_spoken_is_estimated(gateway, mock, is_stream):
+    """Chats that answer by sound have its text beside the sound, and no `content` (B04)."""
+    audio = {"id": "audio_1", "data": "UklGRg" * 100, "transcript": "word " * 40}
+    mock.script = reply({"model": "gpt-4o-mini", "choices": [{"message": {"audio": audio}}]})
+    if is_stream:
+        mock.script = stream(chunk({"choices": [{"delta": {"audio": audio}}]}), stop(), DONE)
+    gateway.chat(stream=is_stream)
+    assert (gateway.row.usage_status, gateway.row.output_tokens) == ("estimated", 50)
+
+
 def test_usage_with_the_last_choice_is_shown(gateway, mock):
     pieces = [*PIECES[:2], stop(usage=USAGE), DONE]
     mock.script = stream(*pieces)
