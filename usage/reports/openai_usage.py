@@ -28,11 +28,14 @@ def read_duration(usage: Members) -> Usage:
 def read_chat(usage: Members, *, thinks_beside: bool) -> Usage:
     """Read `prompt_tokens` and `completion_tokens`; embeddings have no completion.
 
-    Gateways may add the names of Responses, with 0 in one of the two.
+    A missing one is what the total has beyond the prompt. Gateways may add the names of
+    Responses, with 0 in one of the two.
     `thinks_beside`: the provider may count reasoning beside the completion.
     """
     prompt = usage.required_count("prompt_tokens", "input_tokens")
     completion = usage.count("completion_tokens", "output_tokens")
+    if not usage.has("completion_tokens", "output_tokens"):
+        completion = max(usage.count("total_tokens") - prompt, 0)
     if usage.has("connector_tokens") and usage.count("total_tokens") != prompt + completion:
         prompt += usage.count("connector_tokens")  # results of Mistral's tools, beside the prompt
     return read_totals("openai_chat", usage, prompt, completion, thinks_beside=thinks_beside)
