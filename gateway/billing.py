@@ -15,7 +15,7 @@ from gateway.request.plan import Plan
 from usage.reports.reported_usage import UsageStatus
 
 # Nothing is billed for an answer with this status or a higher one, however it looks.
-_UNBILLED_FROM = 400
+_UNBILLED_FROM = 300
 
 
 def outcome_of(

@@ -190,12 +190,15 @@ def test_what_is_no_answer_is_502_and_unknown(gateway, mock, name):
     assert (gateway.row.usage_status, len(mock.requests)) == ("unknown", 1)
 
 
-@pytest.mark.parametrize("status", [204, 205, 304])
-def test_an_answer_without_a_body(gateway, mock, status):
+@pytest.mark.parametrize(
+    ("status", "usage_status"), [(204, "estimated"), (205, "estimated"), (304, "failed")]
+)
+def test_an_answer_without_a_body(gateway, mock, status, usage_status):
     mock.script = exactly(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
     answer = gateway.chat()
     assert (answer.status_code, answer.content) == (status, b"")
-    assert gateway.row.http_status == status and Call.objects.count() == 0
+    assert (gateway.row.http_status, gateway.row.usage_status) == (status, usage_status)
+    assert Call.objects.count() == 0
 
 
 @pytest.mark.parametrize(
