@@ -294,9 +294,10 @@ def test_many_names_are_summed_under_one_more(api, monkeypatch):
     assert summary["by_model"]["(other)"] == summary["by_alias"]["(other)"] == rest
 
 
-def test_too_large_totals_are_refused_and_nothing_is_certified(api):
-    log(api, input_tokens=2**53 - 1)
-    log(api, input_tokens=2**53 - 1)
+@pytest.mark.parametrize("members", [{"input_tokens": 2**53 - 1}, {"cost": 2**52}], ids=str)
+def test_too_large_totals_are_refused_and_nothing_is_certified(api, members):
+    log(api, **members)
+    log(api, **members)
     detail = api.send("POST", GENERATE, SINCE, expect=400)["detail"]
     assert "2^53-1" in detail
     assert not ReceiptLog.objects.exists() and not Receipt.objects.exists()

@@ -58,6 +58,7 @@ def test_users_and_tags_are_groups_that_are_asked_for(labelled):
         (["b", "a"], ["a", "b"]),
         ([1, None, ""], ["1"]),
         ([], []),
+        (["", None], []),
         (None, []),
         ("a", []),
         ({"a": 1}, []),

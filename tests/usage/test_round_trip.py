@@ -3,6 +3,7 @@
 import io
 import json
 import random
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import call_command
@@ -215,5 +216,7 @@ def test_late_logs_are_found_by_when_they_were_received(api):
     log = json.loads(log)
     later = {"received_start": log["received_at"]}
     assert len(api.get("/api/v1/logs/export", later).getvalue().splitlines()) == 1
-    assert api.read("/api/v1/logs", {"received_end": "2026-01-01"}) == []
+    assert len(api.read("/api/v1/logs", {"received_end": log["received_at"]})) == 1
+    before = datetime.fromisoformat(log["received_at"]) - timedelta(microseconds=1)
+    assert api.read("/api/v1/logs", {"received_end": before.isoformat()}) == []
     assert api.read("/api/v1/stats", later)["summary"]["total_requests"] == 1
