@@ -51,6 +51,12 @@ def test_users_and_tags_are_groups_that_are_asked_for(labelled):
     assert "by_user" not in labelled.read(STATS)
 
 
+def test_of_many_names_those_with_most_requests_are_shown(labelled, monkeypatch):
+    monkeypatch.setattr("usage.statistics.MAX_NAMES", 1)
+    body = labelled.read(f"{STATS}?groups=user&groups=tag")
+    assert ([*body["by_user"]], [*body["by_tag"]]) == (["ann"], ["b"])
+
+
 @pytest.mark.parametrize(
     ("tags", "names"),
     [
@@ -127,6 +133,13 @@ def test_upstreams_and_statuses_are_groups_with_their_times(relayed):
 def test_calls_of_an_upstream_are_found(relayed, query, requests):
     assert relayed.read(STATS, WINDOW | query)["summary"]["total_requests"] == requests
     assert len(relayed.read(LOGS, WINDOW | query)) == requests
+
+
+def test_times_are_by_nearest_rank(api):
+    calls = [{**CALL, "user": "ann", "latency_ms": n} for n in range(1, 21)]
+    api.send("POST", f"{LOG}/batch", calls)
+    sums = api.read(STATS, {"groups": "user"})["by_user"]["ann"]
+    assert sums["latency_ms"] == {"p50": 10, "p95": 19}
 
 
 def test_corrections_have_no_times(relayed):
