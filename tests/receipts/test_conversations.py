@@ -165,6 +165,21 @@ def test_conversations_come_before_calls(api):
     assert api.send("POST", GENERATE, SINCE)["receipt"]["provider"] == "openai"
 
 
+def test_a_batch_is_named_after_its_conversations_first(api):
+    converse_unsigned(api)
+    log(api, alias="newer", provider="p")
+    receipt = api.send("POST", GENERATE, SINCE)["receipt"]
+    assert (receipt["alias"], receipt["provider"]) == ("deep", "openai")
+
+
+def test_a_conversation_of_several_calls_is_one(api):
+    conversation = api.send("POST", "/api/v1/conversations", {"title": "Grammar"})["id"]
+    for _ in range(2):
+        log(api, metadata={"conversation_id": conversation})
+    totals = summary(api.send("POST", GENERATE, SINCE))
+    assert (totals["total_conversations"], totals["total_calls"]) == (1, 2)
+
+
 class TestReceiptsOfLoggedCalls:
     def test_a_logged_call_has_its_receipt(self, api):
         reply = converse(api, profile="prod", lock_digest="sha256:00ff", cost=0.5)
