@@ -81,6 +81,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def make_cursor(self, cursor):
         return RepeatingCursor(cursor, self) if self.pool else super().make_cursor(cursor)
 
+    def chunked_cursor(self):
+        # Outside a transaction, a pooler may give each statement to another session: FETCH would
+        # not find the cursor. Django's choices of forms are read so, too.
+        return super().chunked_cursor() if self.in_atomic_block else self.cursor()
+
     def replace_connection(self):
         """Replace a lost connection on which no statement of a transaction had run.
 
