@@ -140,8 +140,10 @@ class RequestChecksMiddleware:
             if not coding:
                 return
             body = request.read(length)
-        elif meta.get("wsgi.input_terminated"):  # chunked
+        elif meta.get("wsgi.input_terminated"):  # chunked; by gunicorn, also where there is none
             body = meta["wsgi.input"].read(limit + 1)
+            if not body and "HTTP_TRANSFER_ENCODING" not in meta:
+                return
             if len(body) > limit:
                 raise BodyTooLarge(limit)
         else:

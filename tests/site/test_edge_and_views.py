@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from io import BytesIO
 
 import pytest
 from django.test.client import ClientHandler
@@ -131,6 +132,16 @@ def test_both_reply_alike(api, views, name):
     if "TLS" in name:
         assert by_view[1]["strict-transport-security"].startswith("max-age=31536000")
     assert "origin" in by_view[1]["vary"]
+
+
+@pytest.mark.parametrize(
+    ("framing", "status"), [({}, 200), ({"HTTP_TRANSFER_ENCODING": "chunked"}, 415)]
+)
+def test_only_a_body_has_a_coding(views, framing, status):
+    """gunicorn says of every request that its body ends, also where it has none."""
+    of_gunicorn = {"wsgi.input": BytesIO(), "wsgi.input_terminated": True, **framing}
+    reply = views.get("/api/v1/stats", HTTP_CONTENT_ENCODING="br", **of_gunicorn)
+    assert reply.status_code == status, reply.content
 
 
 def test_refusals_can_be_read_by_pages(api):
