@@ -113,11 +113,18 @@ def supposing(price: CustomPrice) -> Iterator[None]:
 
 def applies(price: CustomPrice, provider: str, model: str) -> bool:
     """Return whether the price applies to a model, as calls name it: also by `provider:model`."""
-    if _matches(price.provider, provider) and _matches(price.model, model):
-        return True
+    return any(
+        _matches(price.provider, each_provider) and _matches(price.model, each_model)
+        for each_provider, each_model in _names(provider, model)
+    )
+
+
+def _names(provider: str, model: str) -> list[tuple[str, str]]:
+    """Return the provider and model as they are, and those of a `provider:model`."""
     prefix, _, name = model.partition(":")
-    is_prefixed = name and provider.strip().casefold() in ("", prefix.strip().casefold())
-    return bool(is_prefixed) and _matches(price.provider, prefix) and _matches(price.model, name)
+    if name and provider.strip().casefold() in ("", prefix.strip().casefold()):
+        return [(provider, model), (prefix, name)]
+    return [(provider, model)]
 
 
 def save(price: CustomPrice, *, origin: audit.Origin, replace: bool = False) -> CustomPrice:
