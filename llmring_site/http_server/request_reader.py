@@ -20,6 +20,7 @@ _VERSIONS = ("1.1", "1.0")
 
 # A name, an IPv4 address or nothing, or an IPv6 address (RFC 3986, section 3.2.2); a port.
 _HOST = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?[ \t]*")
+_AUTHORITY = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)  # of an absolute target
 _REQUEST_LINE = re.compile(rb"[\w!#$%&'*+.^`|~-]+ [^ \r\n]+ HTTP/1\.[01]\r?\n")
 
 _Headers = list[tuple[bytes, bytes]]
@@ -150,6 +151,8 @@ class RequestReader:
             (_, headers), self._offering = self._offering, None
         if self._host != self._valid_host:
             self._check_host(version)
+        if absolute := _AUTHORITY.match(self._url):
+            headers = _with_host(absolute[1], headers)
         raw_path, query = _target(self._url)
         path = raw_path.decode("ascii")
         self._arriving = self._connection.request_arrives(
@@ -200,6 +203,16 @@ class RequestReader:
         line, headers = self._offering
         kept = [b"%b: %b" % (name, value) for name, value in headers if name != b"upgrade"]
         return b"\r\n".join([line, *kept, b"", b""])
+
+
+def _with_host(host: bytes, headers: _Headers) -> _Headers:
+    """Return the headers with the host of an absolute target instead of their own.
+
+    Source: RFC 9112, section 3.2.2. Raises InvalidHost.
+    """
+    if not host or not _HOST.fullmatch(host):
+        raise InvalidHost
+    return [(name, host if name == b"host" else value) for name, value in headers]
 
 
 def _target(url: bytes) -> tuple[bytes, bytes]:

@@ -70,6 +70,19 @@ def test_a_request_needs_one_valid_host(run, headers):
     run(echo, story)
 
 
+@pytest.mark.parametrize("host", [b"", b"a@x", b"x:y", b"[::1"])
+def test_the_host_of_an_absolute_target_is_checked_too(run, host):
+    """RFC 9112, section 3.2.2."""
+
+    async def story(server):
+        client = await server.connect()
+        head, _ = await client.ask(b"GET http://" + host + b"/p HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert await client.rest() == b""
+
+    run(echo, story)
+
+
 def test_valid_hosts_are_served(run):
     async def story(server):
         client = await server.connect()

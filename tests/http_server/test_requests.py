@@ -31,7 +31,7 @@ def test_the_scope_says_who_asks_what(run):
         [scope] = seen
         assert scope["path"] == "/x/y" and scope["raw_path"] == b"/x%2Fy"
         assert scope["query_string"] == b"q" and scope["http_version"] == "1.1"
-        assert scope["headers"] == [(b"host", b"X"), (b"a", b"1"), (b"a", b"2")]
+        assert scope["headers"] == [(b"host", b"other"), (b"a", b"1"), (b"a", b"2")]
         assert scope["client"] == client.writer.get_extra_info("sockname")
         assert scope["server"] == client.writer.get_extra_info("peername")
 
