@@ -206,7 +206,7 @@ def _endpoint(exchange: Exchange, path: str) -> Matched:
         raise errors.NotServed("Direct access past the gateway is not handed out")
     matches = protocol.match(path)
     if not matches:
-        raise errors.EndpointNotFound("Endpoint not found")
+        raise errors.UnknownEndpoint(request.method, path)
     if wants_upgrade:
         raise errors.UpgradeRefused("Websockets are not relayed; use HTTP")
     for matched in matches:

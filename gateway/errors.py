@@ -7,6 +7,7 @@ from core.errors import DomainError
 
 # The official SDKs give up at once on a longer `Retry-After`.
 MAX_RETRY_AFTER = 120  # seconds
+_MAX_QUOTED_PATH = 200  # characters
 
 
 class GatewayError(DomainError):
@@ -51,6 +52,13 @@ class ProjectInactive(GatewayError):
 class EndpointNotFound(GatewayError):
     status_code = 404
     code = "endpoint_not_found"
+
+
+class UnknownEndpoint(EndpointNotFound):
+    """An endpoint that is not relayed, or a base URL that is not the gateway's."""
+
+    def __init__(self, method: str, path: str, advice: str = "") -> None:
+        super().__init__(f"Endpoint not found: {method} {path[:_MAX_QUOTED_PATH]}{advice}")
 
 
 class MethodNotAllowed(GatewayError):

@@ -91,7 +91,7 @@ if settings.ENABLE_METRICS:
 
 handler400 = error_pages.bad_request
 handler403 = error_pages.permission_denied
-handler404 = error_pages.not_found
+handler404 = views.not_found
 handler500 = error_pages.server_error
 
 

@@ -7,16 +7,19 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import ProgrammingError, connection
 from django.db.migrations.loader import MigrationLoader
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import get_script_prefix
 from rest_framework.response import Response
 
-from core import json_writer, redis_client
+from core import error_pages, json_writer, redis_client
 from core.database import liveness
 from core.error_pages import prefers_html
 from core.errors import DATABASE_AWAY
 from core.views import PublicView
 from gateway import metrics as gateway_metrics
+from gateway import tokens
+from gateway.errors import UnknownEndpoint
+from gateway.protocols import protocol_meant
 from llmring_site.pages.home import redirect_from_root
 from llmring_site.schemas import (
     DatabaseState,
@@ -36,6 +39,16 @@ _WAIT_SECONDS = 4
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say what is wrong to SDKs with a wrong base URL: they show nothing but `error.message`."""
+    protocol = protocol_meant(request.path_info)
+    if protocol is None or prefers_html(request):
+        return error_pages.not_found(request, exception)
+    path = tokens.hidden(request.path_info)
+    error = UnknownEndpoint(request.method, path, ". The base URL of the gateway ends with /v1")
+    return JsonResponse({"detail": "Not Found", **protocol.error_body(error)}, status=404)
 
 
 class ServiceView(PublicView):

@@ -9,3 +9,9 @@ _BY_PREFIX: dict[str, ProtocolModule] = {"v1": openai, "openai": openai}
 def protocol_of(path: str) -> ProtocolModule | None:
     """Return the protocol of a path, however many slashes it begins with; None for others."""
     return _BY_PREFIX.get(path.lstrip("/").partition("/")[0])
+
+
+def protocol_meant(path: str) -> ProtocolModule | None:
+    """Return the protocol of a client whose base URL lacks `/v1`, or is that of our own API."""
+    rest = path.removeprefix("/api").removeprefix("/v1").rstrip("/")
+    return openai if openai.match(f"/v1{rest}") else None

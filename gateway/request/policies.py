@@ -56,7 +56,7 @@ def check_upstream(
     if upstream.allowed_endpoints and not any(
         covers(each, path) for each in upstream.allowed_endpoints
     ):
-        raise errors.EndpointNotFound("Endpoint not found")
+        raise errors.UnknownEndpoint(method, path)
     for name in upstream.required_headers:
         if headers.get(name):
             continue

@@ -197,6 +197,40 @@ def test_d02_unknown_routes_methods_and_large_bodies(gateway, mock, settings):
     assert mock.requests == []
 
 
+# SDKs append these to their base URL.
+ASKED = ("POST /chat/completions", "POST /responses", "POST /embeddings", "GET /models")
+
+
+@pytest.mark.parametrize("base", ["", "/api/v1", "/api"])
+@pytest.mark.parametrize("asked", ASKED)
+def test_d02_a_base_url_that_is_not_the_gateways_is_named(gateway, mock, base, asked):
+    method, path = asked.split()
+    answer = gateway.send(method, f"{base}{path}")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "Not Found")
+    assert answer.json()["error"] == {
+        "message": f"Endpoint not found: {method} {base}{path}. "
+        "The base URL of the gateway ends with /v1",
+        "type": "not_found_error",
+        "param": None,
+        "code": "endpoint_not_found",
+    }
+    assert mock.requests == []
+
+
+@pytest.mark.parametrize("path", ["/v1/v1/chat/completions", "/v1/messages", "/openai/v1/v1"])
+def test_d02_an_unknown_endpoint_is_named(gateway, path):
+    answer = gateway.post(path, {})
+    assert answer.status_code == 404
+    assert answer.json()["error"]["message"] == f"Endpoint not found: POST {path}"
+
+
+def test_d02_the_path_of_an_unknown_endpoint_is_not_repeated_at_length(gateway):
+    message = gateway.post("/v1/" + "x" * 5000, {}).json()["error"]["message"]
+    assert message == "Endpoint not found: POST /v1/" + "x" * 196
+    token = "sk-" + "a" * 22
+    assert token not in gateway.post(f"/chat/completions/{token}", {}).text
+
+
 def test_d02_an_upload_over_the_limit_is_413(gateway, mock, own_key, settings):
     own_key()
     settings.GATEWAY_MAX_BODY_BYTES = 100_000
