@@ -97,7 +97,7 @@ class Gateway:
             raise errors.GatewayError("A token in the address would be seen: send it as a header")
         if path == _TOKEN_PATH:
             if request.method not in ("GET", "HEAD"):
-                raise errors.MethodNotAllowed(request.method, ("GET", "HEAD"))
+                raise errors.MethodNotAllowed(request.method, path, ("GET", "HEAD"))
             await own_replies.reply(exchange, await token_info.describe(holder))
             return
         matched = _endpoint(exchange, path)
@@ -213,4 +213,4 @@ def _endpoint(exchange: Exchange, path: str) -> Matched:
         if request.method in matched.endpoint.methods:
             return matched
     allowed = sorted({method for each in matches for method in each.endpoint.methods})
-    raise errors.MethodNotAllowed(request.method, tuple(allowed))
+    raise errors.MethodNotAllowed(request.method, path, tuple(allowed))

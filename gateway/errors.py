@@ -65,8 +65,8 @@ class MethodNotAllowed(GatewayError):
     status_code = 405
     code = "method_not_allowed"
 
-    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"Method {method} is not allowed here")
+    def __init__(self, method: str, path: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"Method not allowed: {method} {path[:_MAX_QUOTED_PATH]}")
         self.headers = {"Allow": ", ".join(allowed)}
 
 

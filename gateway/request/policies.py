@@ -52,7 +52,7 @@ def check_upstream(
 ) -> None:
     """Raise the error of what the upstream's configuration refuses of a request."""
     if upstream.allowed_methods and method not in upstream.allowed_methods:
-        raise errors.MethodNotAllowed(method, upstream.allowed_methods)
+        raise errors.MethodNotAllowed(method, path, upstream.allowed_methods)
     if upstream.allowed_endpoints and not any(
         covers(each, path) for each in upstream.allowed_endpoints
     ):

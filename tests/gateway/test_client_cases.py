@@ -224,6 +224,14 @@ def test_d02_an_unknown_endpoint_is_named(gateway, path):
     assert answer.json()["error"]["message"] == f"Endpoint not found: POST {path}"
 
 
+def test_d02_a_method_that_an_endpoint_lacks_is_named(gateway):
+    """By which a whole address is seen that was given as the base URL."""
+    path = "/v1/chat/completions/chat/completions"
+    answer = gateway.post(path, {})
+    assert answer.status_code == 405
+    assert answer.json()["error"]["message"] == f"Method not allowed: POST {path}"
+
+
 def test_d02_the_path_of_an_unknown_endpoint_is_not_repeated_at_length(gateway):
     message = gateway.post("/v1/" + "x" * 5000, {}).json()["error"]["message"]
     assert message == "Endpoint not found: POST /v1/" + "x" * 196
