@@ -63,7 +63,9 @@ async def holder_of(text: str) -> Holder:
     A dictionary look-up, but for the first call after any change.
     """
     if not tokens.has_form(text):
-        raise errors.InvalidToken("Invalid token")
+        raise errors.InvalidToken(
+            "Invalid token: the gateway takes tokens of its own, and no API keys"
+        )
     digest = tokens.digest(text)
     holder = _cache.get(digest)
     if holder is None:

@@ -576,6 +576,14 @@ def test_no_other_text_opens_a_project(gateway, mock, bridge_mode, text, code):
     assert mock.requests == []
 
 
+@pytest.mark.parametrize("key", ["llmr_pk_" + "0" * 32, "sk-proj-" + "A" * 40, "gsk_" + "A" * 52])
+def test_who_sends_another_key_is_told_what_the_gateway_takes(gateway, key):
+    refused = post(gateway, dumps(model=ALLOWED), Authorization=f"Bearer {key}")
+    message = "Invalid token: the gateway takes tokens of its own, and no API keys"
+    assert (refused.status_code, refused.json()["error"]["message"]) == (401, message)
+    assert key not in refused.text
+
+
 def test_revoked_expired_and_archived(gateway, mock):
     mock.script = reply(chat())
     assert gateway.chat().status_code == 200
