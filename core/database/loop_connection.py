@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
+from django.conf import settings
 from psycopg import AsyncConnection, OperationalError
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus
@@ -18,6 +19,10 @@ from psycopg.pq.abc import PGresult
 from core.database import raw_connection
 from core.database.lost_connections import UNABLE
 from core.database.prepared_cursor import BINARY, check, new_name
+
+# Beyond the statement timeout, which the server keeps itself. A session that is silent for longer
+# does not answer at all: its process was stopped, or what lies in between has lost the reply.
+_SILENCE_SECONDS = 5
 
 
 class LoopConnection:
@@ -80,13 +85,17 @@ class LoopConnection:
     async def _next_result(self) -> PGresult:
         """Send the statement that libpq has buffered, and return its result."""
         self._answer = self._loop.create_future()
-        if self._pq.flush():
-            self._loop.add_writer(self._socket, self._write)
+        limit = settings.STATEMENT_TIMEOUT_SECONDS + _SILENCE_SECONDS
+        silence = self._loop.call_later(limit, self._lose, OperationalError("no answer came"))
         try:
+            if self._pq.flush():
+                self._loop.add_writer(self._socket, self._write)
             return check(await self._answer, self._pq.status)
         except UNABLE:
             self._is_lost = True  # to its user: a new connection may reach another server
             raise
+        finally:
+            silence.cancel()
 
     def _write(self) -> None:
         try:

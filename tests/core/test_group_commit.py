@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from core import bridge
-from core.database import group_commit
+from core.database import group_commit, loop_connection
 from core.database.group_commit import MAX_GROUP, GroupWriter
 from core.errors import DatabaseUnavailable
 
@@ -180,6 +180,30 @@ def test_threads_submit_to_the_loop_of_the_process():
         answers = list(pool.map(lambda item: bridge.run(write(item)), range(50)))
     assert answers == [f"stored {item}" for item in range(50)]
     assert Counter(item for group in store.groups for item in group) == Counter(range(50))
+
+
+def test_items_of_a_session_that_does_not_answer_go_through_another(monkeypatch, settings):
+    settings.STATEMENT_TIMEOUT_SECONDS = 0
+    monkeypatch.setattr(loop_connection, "_SILENCE_SECONDS", 0.5)
+    sessions = []
+
+    async def store(execute, items):
+        [(pid,)] = await execute("SELECT pg_backend_pid()", [])
+        sessions.append(pid)
+        if len(sessions) == 1:
+            await execute("SELECT pg_sleep(60)", [])
+        return items
+
+    async def story():
+        writer = GroupWriter(store)
+        try:
+            return await asyncio.wait_for(writer.write(1), 30)
+        finally:
+            await writer.close()
+
+    assert asyncio.run(story()) == 1
+    first, second = sessions
+    assert first != second
 
 
 def test_rows_are_found_by_their_keys_though_the_table_was_empty_at_first():

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 import uvloop
 
-from core.database import raw_connection
+from core.database import loop_connection, raw_connection
 from core.database.loop_connection import LoopConnection
 from core.database.lost_connections import is_lost
 from core.database.prepared_cursor import PreparedCursor
@@ -67,7 +67,8 @@ def server(
                 client.recv(1)
             if sent is not None:
                 sent.wait(SECONDS)
-            client.sendall(last_words)
+            if last_words:
+                client.sendall(last_words)
 
     with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor() as pool:
         listener.bind(f"{directory}/.s.PGSQL.5432")
@@ -109,6 +110,24 @@ def test_statement_is_not_waited_for(directory, run, last_words, size):
             assert own.is_broken
 
     with server(directory, last_words, sent=sent):
+        run(story())
+
+
+@with_each_loop
+def test_statement_that_is_never_answered_is_lost(directory, run, monkeypatch, settings):
+    """The other side lives on, as where its process was stopped."""
+    settings.STATEMENT_TIMEOUT_SECONDS = 0
+    monkeypatch.setattr(loop_connection, "_SILENCE_SECONDS", 0.05)
+    given_up = Event()
+
+    async def story():
+        async with connection() as own:
+            with pytest.raises(psycopg.OperationalError, match="no answer"):
+                await execute(own)
+            assert own.is_broken
+            given_up.set()
+
+    with server(directory, b"", sent=given_up):
         run(story())
 
 
