@@ -4,16 +4,21 @@
     await settle(call, outcome)             replace it by a row of the ledger
 
 Each is one statement for all calls that arrive together, and returns when it is durable. If
-anything fails in between, the pending row stays, and the worker's sweep settles it.
+the worker is killed in between, the pending row stays, and another worker's sweep settles it.
 Source: docs/gateway.md, section "Metering".
 """
 
 import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
+from uuid import UUID
 
-from django.db import connection
+import psycopg
+from django.conf import settings
+from django.db import Error, connection
 
 from core import bridge, json_writer
 from core.database.columns import column_types, recordset
@@ -26,9 +31,17 @@ from usage.ledger import Counting, LogRow
 from usage.models import UsageLog
 from usage.reports.reported_usage import UsageStatus
 
-# Raised by writes that can be tried again once the database answers.
-AWAY = (DatabaseUnavailable, *DATABASE_AWAY)
+logger = logging.getLogger(__name__)
+
+# Raised by writes that are tried again until the database takes them, also where it answers with
+# an error, as for a damaged page: the upstream has been paid.
+AWAY = (DatabaseUnavailable, *DATABASE_AWAY, psycopg.Error, Error)
 _RETRY_SECONDS = 1
+_MAX_RETRY_SECONDS = 60  # while it answers with errors
+_WITHDRAW_SECONDS = 1  # after the moment at which a statement has timed out
+# Calls that may have been admitted, though their clients were told that the database was away,
+# and when that was.
+_doubtful: dict[UUID, float] = {}
 _unwritten: set[asyncio.Task] = set()
 _PENDING = column_types(Call)
 _NAMES = ", ".join(_PENDING)
@@ -95,6 +108,18 @@ _SETTLE = {
 }
 
 
+_WITHDRAW = f"""
+WITH ended AS (
+    DELETE FROM gateway_calls WHERE id = ANY(%s) AND state = '{CallState.PENDING}'
+    RETURNING allowance_id, reserved_usd
+)
+SELECT settle_allowance(holder, released, 0) FROM (
+    SELECT allowance_id AS holder, sum(reserved_usd) AS released
+    FROM ended GROUP BY 1 ORDER BY 1
+) AS grouped
+"""
+
+
 class Admission(NamedTuple):
     """`refusal` is empty for a call that may be made."""
 
@@ -107,7 +132,24 @@ async def admit(call: MeteredCall) -> Admission:
 
     Raises DatabaseUnavailable.
     """
-    return await _admissions.write(call)
+    try:
+        return await _admissions.write(call)
+    except BaseException:
+        _doubtful[call.id] = time.monotonic()
+        raise
+
+
+def withdraw_doubtful() -> None:
+    """Take back what calls have reserved whose admission was stored, but not answered.
+
+    Not before their statement has ended: without its client it may go on, and wait for a lock.
+    """
+    latest = time.monotonic() - settings.STATEMENT_TIMEOUT_SECONDS - _WITHDRAW_SECONDS
+    if ids := [id for id, since in _doubtful.copy().items() if since <= latest]:
+        with connection.cursor() as cursor:
+            cursor.execute(_WITHDRAW, [ids])
+        for id in ids:
+            del _doubtful[id]
 
 
 async def settle(call: MeteredCall, outcome: Outcome) -> LogRow:
@@ -139,7 +181,7 @@ def _correct_lost(row: LogRow) -> None:
 
 
 def retry_later(write: Callable[[], Awaitable[Any]]) -> asyncio.Task:
-    """Start a task that calls `write` until the database is available; return the task."""
+    """Start a task that calls `write` until the database takes it; return the task."""
     task = asyncio.ensure_future(_retry(write))
     _unwritten.add(task)
     task.add_done_callback(_unwritten.discard)
@@ -147,13 +189,17 @@ def retry_later(write: Callable[[], Awaitable[Any]]) -> asyncio.Task:
 
 
 async def _retry(write: Callable[[], Awaitable[Any]]) -> None:
+    pause = _RETRY_SECONDS
     while True:
-        await asyncio.sleep(_RETRY_SECONDS)
+        await asyncio.sleep(pause)
         try:
             await write()
             return
+        except (DatabaseUnavailable, *DATABASE_AWAY):
+            pause = _RETRY_SECONDS
         except AWAY:
-            continue
+            logger.exception("a call is not settled")
+            pause = min(2 * pause, _MAX_RETRY_SECONDS)
 
 
 async def keep_in_background(call: MeteredCall, response_id: str) -> None:

@@ -127,7 +127,11 @@ class WorkerThread(ProcessThread):
         }
 
     def sweep(self) -> None:
-        """Write the calls of dead processes, and those in the background that nobody polled."""
+        """Write the calls of dead processes, and those in the background that nobody polled.
+
+        Take back what this process's refused calls have reserved all the same.
+        """
+        metering.withdraw_doubtful()
         now = self._clock()
         for worker_id, (_, since) in self._seen.items():
             if now - since <= DEAD_SECONDS:

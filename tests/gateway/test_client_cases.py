@@ -4,16 +4,20 @@ import re
 import socket
 import time
 from datetime import timedelta
+from decimal import Decimal
 
+import psycopg
 import pytest
 import requests
 from django.db import OperationalError
 from django.utils import timezone
-from psycopg.errors import QueryCanceled
+from psycopg.errors import DataCorrupted, QueryCanceled
 
 from accounts.models import Project
-from gateway import holders, token_info
+from core.errors import DatabaseUnavailable
+from gateway import holders, metering, token_info
 from gateway.models import Token
+from gateway.worker import worker
 from tests.gateway.calls import within_a_second
 from tests.gateway.upstream import chat, hang_up, reply
 
@@ -536,26 +540,62 @@ def test_odd_names_of_models_and_errors_still_have_a_row(gateway, mock):
     assert gateway.pending == 0
 
 
-def test_an_answer_is_given_though_the_database_is_away(gateway, mock, monkeypatch):
-    """And its row is written as soon as it is back."""
-    from core.errors import DatabaseUnavailable
-    from gateway import metering
+def store_by(monkeypatch, writer, store) -> None:
+    """Have a group writer store by another function."""
+    for queue in writer._queues.values():
+        monkeypatch.setattr(queue, "_store", store)
+    monkeypatch.setattr(writer, "_store", store)
 
-    store, away = metering._settlements._store, [True]
+
+@pytest.mark.parametrize(
+    "failures",
+    [[DatabaseUnavailable()], [DataCorrupted("invalid page"), DataCorrupted("invalid page")]],
+    ids=["away", "damaged"],
+)
+def test_an_answer_is_given_though_the_database_fails(gateway, mock, monkeypatch, failures):
+    """And its row is written as soon as it is back."""
+    store, failures = metering._settlements._store, [*failures]
 
     async def flaky(execute, items):
-        if away and away.pop():
-            raise DatabaseUnavailable
+        if failures:
+            raise failures.pop()
         return await store(execute, items)
 
     monkeypatch.setattr(metering, "_RETRY_SECONDS", 0.05)
-    for queue in metering._settlements._queues.values():
-        monkeypatch.setattr(queue, "_store", flaky)
-    monkeypatch.setattr(metering._settlements, "_store", flaky)
+    store_by(monkeypatch, metering._settlements, flaky)
     mock.script = reply(chat())
     assert gateway.chat().json() == chat()
     within_a_second(lambda: len(gateway.rows) == 1)
     assert gateway.pending == 0
+
+
+def test_a_call_whose_admission_is_not_answered_holds_no_budget(
+    gateway, mock, monkeypatch, settings
+):
+    """Its connection is lost between the commit and the reply, each time."""
+    store = metering._admissions._store
+
+    async def unanswered(execute, items):
+        await store(execute, items)
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    gateway.use(budget_usd=1)
+    with monkeypatch.context() as failing:
+        store_by(failing, metering._admissions, unanswered)
+        answer = gateway.chat(max_tokens=1000)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_unavailable")
+    # 1000 * 0.60 per million, and the prompt
+    assert (gateway.pending, gateway.left < 1 - Decimal("0.0006")) == (1, True)
+
+    worker.sweep()
+    assert gateway.pending == 1  # its statement may still be waiting for a lock
+
+    settings.STATEMENT_TIMEOUT_SECONDS = 0
+    monkeypatch.setattr(metering, "_WITHDRAW_SECONDS", 0)
+    assert gateway.chat().status_code == 200
+    worker.sweep()
+    assert (gateway.pending, gateway.left) == (0, 1 - gateway.row.cost)
+    assert len(mock.requests) == 1
 
 
 @pytest.mark.parametrize(
