@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from core import bridge, parsing, request_checks, request_ids
+from core import bridge, joined_parts, parsing, request_checks, request_ids
 from core.asgi import Headers, Receive, Scope
 from core.client_address import client_address
 from core.errors import BodyTooLarge, InvalidInput
@@ -60,7 +60,7 @@ class Request:
         while more:  # not by `parts`: starting a generator costs more than a small body
             part, more = await self._part(bound)
             parts.append(part)
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        body = await joined_parts.join(parts)
         if body and (coding := self.headers.get("Content-Encoding")):
             body = await bridge.in_thread(request_checks.decode, body, coding, limit=limit)
         self.body_size = len(body)

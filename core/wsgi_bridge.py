@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 
-from core import bridge, memory, request_checks
+from core import bridge, joined_parts, memory, request_checks
 from core.errors import DomainError
 
 # Memory is released after larger bodies. Smaller than at the edge: Django's requests and
@@ -119,7 +119,7 @@ async def _read_body(environ: dict[str, Any], receive) -> bytes | None:
         size += len(parts[-1])
         more = message.get("more_body", False)
     environ["CONTENT_LENGTH"] = str(size)
-    return b"".join(parts)
+    return await joined_parts.join(parts)
 
 
 def _has_acceptable_length(environ: dict[str, Any]) -> bool:

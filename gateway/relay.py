@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core import joined_parts
 from core.codings import Undecodable
 from core.egress.http_answer import Answer, BodyFailed, BodyStalled, BrokenConnection
 from gateway import errors
@@ -216,19 +217,20 @@ async def hold(response: Answer, exchange: Exchange, upstream: UpstreamConfig) -
     # Most have come whole with their heads: for those nobody has to be watched.
     left = MAX_HELD if response.is_whole else _limit_draining(response, exchange, upstream)
     try:
-        while held.is_whole and (data := await response.read()):
-            if not parts:
-                held.first_byte_at = time.perf_counter()
-            parts.append(data)
-            size += len(data)
-            held.is_whole = size <= MAX_HELD
-            left -= len(data) if exchange.is_gone else 0
-            if left < 0:
-                raise ClientGone
-    except _ENDINGS as error:
-        held.error = _reason(error)
+        try:
+            while held.is_whole and (data := await response.read()):
+                if not parts:
+                    held.first_byte_at = time.perf_counter()
+                parts.append(data)
+                size += len(data)
+                held.is_whole = size <= MAX_HELD
+                left -= len(data) if exchange.is_gone else 0
+                if left < 0:
+                    raise ClientGone
+        except _ENDINGS as error:
+            held.error = _reason(error)
+        held.data = await joined_parts.join(parts)
     except BaseException:
         response.close()
         raise
-    held.data = parts[0] if len(parts) == 1 else b"".join(parts)
     return held
