@@ -38,8 +38,8 @@ def _refuse_null(value: Any) -> Any:
 
 
 def _offerable_uri(value: str) -> str:
-    # Others are offered behind the prefix of their server and a plus sign.
-    _any_url.validate_python(value if value.startswith(UI_SCHEME) else f"s+{value}")
+    # It is offered behind the prefix of its server and a plus sign; `ui://` is as valid alone.
+    _any_url.validate_python(f"s+{value}")
     return value
 
 

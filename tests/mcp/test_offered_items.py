@@ -73,6 +73,8 @@ TOOLS = {
 RESOURCES = {
     "uri is no address": ({"uri": "not an address", "name": "odd"}, False),
     "uri has spaces": ({"uri": "file:///a b", "name": "odd"}, True),
+    "uri begins with a digit": ({"uri": "3d:model", "name": "odd"}, True),
+    "uri has no host": ({"uri": "http://", "name": "odd"}, True),
     "uri is empty": ({"uri": "", "name": "odd"}, False),
     "uri is a number": ({"uri": 5, "name": "odd"}, False),
     "no name": ({"uri": "x:1"}, True),
