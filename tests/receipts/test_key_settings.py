@@ -113,6 +113,18 @@ def test_an_id_names_one_key_for_good(api, signing):
     assert "give this one a new id" in detail
 
 
+def test_server_may_go_back_to_an_older_key(api, signing):
+    api.send("POST", "/api/v1/receipts/issue", vectors.nested())
+    rotate(signing)
+    api.send("POST", "/api/v1/receipts/issue", vectors.nested())
+    server_keys.clear_cache()
+    rotate(signing, vectors.KEY, "k-2025")
+    receipt = api.send("POST", "/api/v1/receipts/issue", vectors.nested())
+    assert receipt["key_id"] == "k-2025"
+    assert api.send("POST", "/api/v1/receipts/verify", receipt)["valid"]
+    assert [row.key_id for row in ReceiptKey.objects.all()] == ["k-2026", "k-2025"]
+
+
 def test_a_key_may_get_another_id(api, signing):
     first = api.send("POST", "/api/v1/receipts/issue", vectors.nested())
     signing.RECEIPTS_KEY_ID = "k-renamed"
