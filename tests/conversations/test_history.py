@@ -201,6 +201,21 @@ def test_changed_message_in_the_middle_does_not_repeat_the_rest(chat):
     assert [chat.parent_of(5), chat.parent_of(6)] == [1, 4]
 
 
+def test_what_follows_in_another_branch_is_new_after_a_changed_message(chat):
+    chat.send([*chat.history[:2], answer("eins"), user("3?")], "three")
+    other = [user("3?"), answer("three"), user("4?")]
+    chat.send([*chat.history[:3], user("two?"), *other], "four")
+    branch = ["two?", "3?", "three", "4?", "four"]
+    assert chat.texts == [*STORED, "eins", "3?", "three", *branch]
+    assert [chat.parent_of(number) for number in range(8, 13)] == [2, 8, 9, 10, 11]
+
+
+def test_old_question_after_an_unknown_message_is_asked_again(chat):
+    chat.send([user("0?"), user("1?"), answer("eins"), user("3?")], "three")
+    assert chat.texts == [*STORED, "0?", "1?", "eins", "3?", "three"]
+    assert [chat.parent_of(number) for number in range(5, 10)] == [4, 5, 6, 7, 8]
+
+
 def test_first_message_that_was_changed_does_not_repeat_the_rest(chat):
     chat.history[1] = user("[shortened]")
     chat.turn("3?", "three")
