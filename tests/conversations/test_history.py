@@ -336,6 +336,15 @@ def test_same_message_in_another_form_is_known(api, stored, sent):
     assert chat.texts[1:] == ["1?", "one", "2?", "two"]
 
 
+@pytest.mark.parametrize("content", [[], ["a"], [5], [{"type": "text", "text": 5}]])
+def test_content_of_no_known_form_is_known_again(chat, content):
+    for _ in range(2):
+        chat.send([*chat.history, user(content)], "three")
+        assert chat.texts == [*STORED, content, "three"]
+    chat.send([*chat.history, user("5")], "five")
+    assert chat.texts[7:] == ["5", "five"]
+
+
 def test_client_ids_decide_before_the_texts(api):
     chat = Chat(api)
     first = {**user("yes"), "message_id": "u1"}
