@@ -45,6 +45,10 @@ CONFIGS = [
         {"type": "headers", "headers": {"X-A": "0123456789", "X-B": "b"}, "pins": [12345678]},
         {"type": "headers", "headers": {"X-A": "••••6789", "X-B": "••••"}, "pins": ["••••5678"]},
     ),
+    (
+        {**BEARER, "is_test": True, "expires": None},
+        {**MASKED, "is_test": True, "expires": None},
+    ),
 ]
 
 
@@ -104,6 +108,14 @@ def test_mask_of_nothing_is_refused(api, register, mask):
     api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": config}, expect=422)
 
 
+def test_mask_in_a_list_that_was_none_is_refused(api, register):
+    server = register(auth_config=BEARER)
+    config = {**MASKED, "pins": ["••••1234"]}
+    reply = api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": config}, expect=422)
+    assert reply["detail"][0]["loc"] == ["body", "auth_config", "pins", 0]
+    assert Server.objects.get().auth_config.open() == BEARER
+
+
 @pytest.mark.parametrize("mask", ["••••9999", "••••1234x", "••••123"])
 def test_mask_of_another_secret_is_refused(api, register, mask):
     server = register(auth_config=BEARER)
@@ -130,6 +142,8 @@ def test_mask_of_another_secret_is_refused(api, register, mask):
             {"type": "oauth2", "token_url": "file:///x", "client_id": "c", "client_secret": "s"},
             ["token_url"],
         ),
+        ({**OAUTH, "token_url": "https:///token"}, ["token_url"]),
+        ({**OAUTH, "token_url": "https://us:pw@a.b/token"}, ["token_url"]),
         ({**OAUTH, "scope": {"read": True}}, ["scope"]),
         ({**OAUTH, "scopes": ["read", 5]}, ["scopes"]),
         ({**OAUTH, "audience": 5}, ["audience"]),
@@ -142,6 +156,7 @@ def test_mask_of_another_secret_is_refused(api, register, mask):
         ({"type": "headers", "headers": {"X-A": "a\nb"}}, ["headers", "X-A"]),
         ({"type": "headers", "headers": {"X-A": "ключ"}}, ["headers", "X-A"]),
         ({"type": "headers", "headers": {"X-A": " a"}}, ["headers", "X-A"]),
+        ({"type": "headers", "headers": {"X-A": "a\x7f"}}, ["headers", "X-A"]),
         ({"type": "headers", "headers": {"Host": "a"}}, ["headers", "Host"]),
         ({"type": "headers", "headers": {"Mcp-Name": "a"}}, ["headers", "Mcp-Name"]),
         ({"type": "headers", "headers": {"a b": "c"}}, ["headers", "a b"]),
@@ -205,6 +220,8 @@ def test_secret_that_cannot_be_decrypted_is_named_and_can_be_replaced(api, regis
     Server.objects.update(auth_config=lost)
     assert "key" in api.read(f"{PATH}/{server['id']}")["auth_config"]["unreadable"]
     api.send("PUT", f"{PATH}/{server['id']}", {"name": "still works"})
+    api.send("PUT", f"{PATH}/{server['id']}", {"url": "http://elsewhere.example/"}, expect=422)
+    assert Server.objects.get().url == SERVER["url"]
     api.send("PUT", f"{PATH}/{server['id']}", {"auth_config": BEARER})
     assert Server.objects.get().auth_config.open() == BEARER
 
@@ -222,6 +239,12 @@ def test_refused_credentials_are_not_repeated(api):
         response = api.post(PATH, {**SERVER, **entry}, "application/json")
         assert response.status_code == 422
         assert secret not in response.content.decode()
+    # The error about a missing member repeats all others.
+    config = {"type": "bearer", "token": secret}
+    reply = api.send("POST", PATH, {"name": "calc", "auth_config": config}, expect=422)
+    assert [each["loc"][1] for each in reply["detail"]] == ["url", "transport_type"]
+    for each in reply["detail"]:
+        assert each["input"] == {"name": "calc", "auth_config": "••••"}
 
 
 @pytest.mark.parametrize("config", [BEARER, {"type": "headers", "headers": {"X-A": "b"}}])

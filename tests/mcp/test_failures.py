@@ -46,6 +46,24 @@ def execute(api, register, settings):
     return execute
 
 
+def test_error_of_a_tool_is_the_texts_of_its_result(execute):
+    texts = [{"type": "text", "text": "No such city."}, {"type": "text", "text": "Try Rome."}]
+    for content, shown in (
+        ([texts[0], {"type": "audio"}, {"text": 5}, "x", texts[1]], "No such city.\nTry Rome."),
+        ([], "The tool reported an error"),
+    ):
+        output = {"content": content, "isError": True}
+
+        def fail(connection, message, headers, output=output):
+            connection.sendall(result(message, {**output, "resultType": "complete"}))
+
+        with scripted(fail) as server:
+            reply = execute(server)
+        assert (reply["error"], reply["error_kind"]) == (shown, "tool")
+        assert reply["output"]["isError"] is True
+        ToolExecution.objects.all().delete()
+
+
 def raw(data: bytes):
     def send(connection, message, headers):
         connection.sendall(data)

@@ -89,6 +89,8 @@ def test_lists_that_the_client_sent_are_left_alone(api, peer, register):
     api.send("POST", path, {"tools": [{"name": "given"}]})
     assert background_refresh.refresh_due(timezone.now() + timedelta(days=1)) is False
     assert active() == ["given"]
+    api.send("PUT", path.removesuffix("/refresh"), {"url": f"{peer.url}?moved"})
+    assert background_refresh.refresh_due(timezone.now() + timedelta(days=1)) is False
     api.send("POST", path)
     assert active() == ["old"]
     assert background_refresh.refresh_due(timezone.now() + timedelta(days=1)) is True

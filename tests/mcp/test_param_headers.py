@@ -5,7 +5,7 @@ import pytest
 from mcp import param_headers
 from mcp.models import Server, ToolExecution
 from tests.mcp.conftest import META, MODERN
-from tests.mcp.peers.scripted import as_json, result, scripted
+from tests.mcp.peers.scripted import as_json, error, result, scripted
 
 TYPES = {"region": "string", "count": "integer", "dry": "boolean"}
 SCHEMA = {
@@ -217,3 +217,13 @@ def test_tool_that_is_gone_is_not_called_again(changing):
         "refused",
     )
     assert len(changing.server.sent("tools/call")) == 1
+
+
+def test_call_that_fails_otherwise_is_not_made_again(changing):
+    def fail(connection, message, head):
+        connection.sendall(error(message, -32000))
+
+    changing.server.methods["tools/call"] = fail
+    assert changing(CHANGED)["error_kind"] == "tool"
+    assert len(changing.server.sent("tools/call")) == 1
+    assert ToolExecution.objects.get().error_kind == "tool"

@@ -123,6 +123,18 @@ def test_unknown_conversation_is_not_found(api, tool):
     assert not ToolExecution.objects.exists()
 
 
+def test_execution_is_found_by_its_conversation(api, other_api, tool):
+    ours = api.send("POST", "/conversations", {"title": "ours"})["id"]
+    theirs = other_api.send("POST", "/conversations", {"title": "theirs"})["id"]
+    record(api, tool, duration_ms=1)
+    reply = record(api, tool, duration_ms=2, conversation_id=ours)
+    record(api, tool, expect=404, duration_ms=3, conversation_id=theirs)
+    assert reply["conversation_id"] == ours
+    assert api.read("/api/v1/mcp/executions", {"conversation_id": ours}) == [reply]
+    row = ToolExecution.objects.get(conversation_id=ours)
+    assert (str(row.id), row.duration_ms) == (reply["id"], 2)
+
+
 def test_history_is_newest_first_in_pages(api, tool):
     path = f"{PATH}/{tool['id']}/history"
     ids = [record(api, tool, duration_ms=n)["id"] for n in range(5)][::-1]
