@@ -320,6 +320,15 @@ def test_c02_a_tier_with_a_price_of_the_operator(gateway, price):
     assert_bound(gateway, CHAT, sent, (1000 * 40 + size(sent) * Decimal(5)) / MILLION)
 
 
+def test_c02_a_projects_own_price_above_the_registrys(gateway, api, other_api):
+    price = {"provider": "openai", "model": "gpt-4o-mini", "prices": {"input": 5, "output": 40}}
+    sent = asking(CHAT, max_tokens=1000)
+    other_api.send("POST", "/api/v1/prices", price)
+    assert_bound(gateway, CHAT, sent, 1000 * OUTPUT + size(sent) * INPUT)
+    api.send("POST", "/api/v1/prices", price)
+    assert_bound(gateway, CHAT, sent, (1000 * 40 + size(sent) * Decimal(5)) / MILLION)
+
+
 def test_c02_flex_with_a_price_of_the_operator_above_the_standard(gateway, price):
     price("gpt-4o-mini", modifier="service_tier=flex", input="5", output="40")
     sent = asking(CHAT, service_tier="flex", max_tokens=1000)
@@ -393,6 +402,12 @@ def test_c02_answers_without_a_price_are_refused(gateway, limited, price):
     assert_unbounded(gateway, CHAT, asking(CHAT, model="local"))
 
 
+def test_c02_answers_without_a_known_limit_are_refused_whatever_the_request_says(gateway, price):
+    price("local", input="3", output="4")
+    for limits in ({}, {"max_tokens": 100}):
+        assert_unbounded(gateway, CHAT, asking(CHAT, model="local", **limits))
+
+
 def test_c02_the_operators_limit_holds_where_the_request_has_none(gateway, limited, price):
     """Nobody says that the upstream refuses more than that."""
     price("local", input="1", output="2")
@@ -408,7 +423,9 @@ def test_c02_speech_is_bounded_by_its_own_price(gateway, price):
     assert_unbounded(gateway, CHAT, heard)
 
     price("gpt-4o-mini", audio_input="40", audio_output="80")
-    assert_bound(gateway, CHAT, spoken, Decimal(100 * 80 + size(spoken) * 40) / MILLION)
+    for modalities in (["text", "audio"], "Audio"):
+        spoken["modalities"] = modalities
+        assert_bound(gateway, CHAT, spoken, Decimal(100 * 80 + size(spoken) * 40) / MILLION)
     assert_bound(gateway, CHAT, heard, Decimal(LARGEST * 80 + CONTEXT * 40) / MILLION)
 
 

@@ -250,6 +250,21 @@ def test_patch_changes_limits_and_never_counters(manager, managed):
     assert freed["requests_per_minute"] == 5
 
 
+def test_patch_changes_one_token_alone(manager, managed):
+    token, other = (token_of(manager, managed["id"], max_requests=3) for _ in range(2))
+    path = f"/manage/tokens/{token['id']}"
+    manager.send("PATCH", path, {"max_requests": 10, "name": "ours", "is_active": False})
+    changed = Token.objects.select_related("allowance").get(id=token["id"])
+    assert (changed.allowance.max_requests, changed.name) == (10, "ours")
+    assert changed.revoked_at is not None
+    kept = Token.objects.select_related("allowance").get(id=other["id"])
+    assert (kept.allowance.max_requests, kept.name, kept.revoked_at) == (3, "", None)
+    manager.send("DELETE", f"/manage/tokens/{other['id']}", expect=204)
+    manager.send("PATCH", path, {"is_active": True})
+    kept.refresh_from_db()
+    assert kept.revoked_at is not None
+
+
 def test_patch_revokes_and_admits_again(manager, managed):
     token = token_of(manager, managed["id"], max_requests=3)
     path = f"/manage/tokens/{token['id']}"

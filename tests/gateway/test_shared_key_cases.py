@@ -70,6 +70,12 @@ def test_c09_what_clients_send_back_whole_passes(gateway, mock):
     assert answer.status_code == 200, answer.text
 
 
+def test_c09_how_an_answer_is_to_sound_is_no_object(gateway, mock):
+    mock.script = reply(chat())
+    sound = {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}
+    assert gateway.chat(**sound).status_code == 200
+
+
 def test_c09_examples_of_a_schema_are_no_objects(gateway, mock):
     mock.script = reply(chat())
     schema = {

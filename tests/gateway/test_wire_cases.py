@@ -10,6 +10,8 @@ from decimal import Decimal
 import pytest
 import requests
 
+from core.egress.http_client import Unreachable
+from gateway import upstream_call
 from tests.gateway.calls import leave, open_stream, raw_post, read, settled_row
 from tests.gateway.conftest import counts
 from tests.gateway.upstream import (
@@ -344,6 +346,47 @@ def test_b09_a_refused_connection_is_failed(gateway, mock, settings):
     upstreams.forget()
     answer = gateway.chat()
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unreachable")
+    assert counts(gateway.row)[0] == "failed"
+
+
+@pytest.fixture
+def refuse(monkeypatch):
+    """A function: so many of the next connections are refused. Returns the list of attempts."""
+    connect = upstream_call._attempt
+
+    def refuse(count: int) -> list:
+        attempts = []
+
+        async def attempt(*arguments):
+            attempts.append(arguments)
+            if len(attempts) <= count:
+                raise Unreachable
+            return await connect(*arguments)
+
+        monkeypatch.setattr(upstream_call, "_attempt", attempt)
+        return attempts
+
+    return refuse
+
+
+def test_b09_a_refused_connection_is_tried_once_more(gateway, mock, refuse):
+    mock.script = reply(chat())
+    attempts = refuse(1)
+    assert gateway.chat().json() == chat()
+    assert (len(attempts), len(mock.requests)) == (2, 1)
+    assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
+
+    attempts = refuse(2)
+    assert gateway.chat().json()["error"]["code"] == "upstream_unreachable"
+    assert (len(attempts), len(mock.requests)) == (2, 1)
+
+
+def test_b09_an_upload_that_passes_as_it_comes_is_not_tried_again(gateway, mock, refuse):
+    attempts = refuse(1)
+    files = {"file": ("a.mp3", b"sound", "audio/mpeg"), "model": (None, "whisper-1")}
+    answer = gateway.post("/v1/audio/transcriptions", files=files)
+    assert answer.json()["error"]["code"] == "upstream_unreachable"
+    assert (len(attempts), len(mock.requests)) == (1, 0)
     assert counts(gateway.row)[0] == "failed"
 
 
