@@ -166,11 +166,10 @@ def _use(
     )
 
 
-def _use_of(model: Any, use: _Use) -> _Use:
+def _use_of(model: str, use: _Use) -> _Use:
     """Return what a request can use of one model."""
-    if isinstance(model, str) and prompt_sources.searches_unasked(model):
-        return use._replace(searches=use.tool_calls)
-    return use
+    is_searching = prompt_sources.searches_unasked(model)
+    return use._replace(searches=use.tool_calls) if is_searching else use
 
 
 def _has_agents(agents: Any) -> bool:
