@@ -185,6 +185,18 @@ def test_others_call_once_the_answer_of_the_one_that_tries_comes(gateway, mock, 
     assert gateway.chat().status_code == 200
 
 
+def test_a_try_that_says_nothing_of_the_upstream_leaves_it_to_the_next_call(
+    gateway, mock, half_open
+):
+    half_open()
+    mock.script = reply({"error": {"message": "no"}}, 400)
+    assert [gateway.chat().status_code for _ in range(2)] == [400, 400]
+    assert upstreams.status()["openai"]["breaker"] == "half_open"
+    mock.script = reply(chat())
+    assert gateway.chat().status_code == 200
+    assert upstreams.status()["openai"]["breaker"] == "closed"
+
+
 def test_a_stream_that_breaks_off_opens_the_breaker_that_its_beginning_closed():
     seconds = 0.0
     closing = breaker.Breaker(lambda: seconds)

@@ -156,6 +156,12 @@ def test_json_for_a_stream_is_held(gateway, mock, sent, error):
     assert gateway.row.error == error
 
 
+def test_a_stream_that_ends_early_after_its_usage_is_settled(gateway, mock):
+    mock.script = stream(content("Hi"), USAGE_CHUNK)
+    assert gateway.chat(stream=True).content == content("Hi")
+    assert (counts(gateway.row), gateway.row.error) == (SETTLED, "ended_early")
+
+
 def test_json_for_a_stream_that_breaks_off_ends_broken(gateway, mock):
     mock.script = stream(b"{", ends=False, Content_Type="application/json")
     with pytest.raises(requests.exceptions.ChunkedEncodingError):

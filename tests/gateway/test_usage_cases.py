@@ -539,6 +539,14 @@ def test_a12_audio_whose_length_is_stated_is_estimated(gateway, mock, duration):
     assert (gateway.row.cost, gateway.row.cost_source) == (None, "unpriced")
 
 
+def test_a12_the_duration_of_a_chat_is_no_length_of_audio(gateway, mock):
+    mock.script = reply({**chat(), "usage": None, "duration": 7})
+    assert gateway.chat().status_code == 200
+    assert (gateway.row.usage_status, gateway.row.output_tokens) == ("estimated", 2)
+    assert gateway.row.units_and_modifiers is None
+    assert gateway.row.cost > 0
+
+
 SUBTITLES = {
     "srt": b"1\n00:00:00,000 --> 00:00:03,840\nhello\n\n2\n00:00:03,840 --> 01:02:03,500\nthere\n",
     "crlf": b"1\r\n00:00:00,000 --> 00:59:59,999\r\nhello\r\n\r\n"

@@ -381,13 +381,20 @@ def test_b09_a_refused_connection_is_tried_once_more(gateway, mock, refuse):
     assert (len(attempts), len(mock.requests)) == (2, 1)
 
 
-def test_b09_an_upload_that_passes_as_it_comes_is_not_tried_again(gateway, mock, refuse):
-    attempts = refuse(1)
+def test_b09_an_upload_that_passes_as_it_comes_is_not_sent_again(
+    gateway, mock, upstreams_file, refuse
+):
+    with_retries(mock, upstreams_file)
     files = {"file": ("a.mp3", b"sound", "audio/mpeg"), "model": (None, "whisper-1")}
+    mock.script = reply(b"", 429, Retry_After="0")
+    assert gateway.post("/v1/audio/transcriptions", files=files).status_code == 429
+    assert len(mock.requests) == 1
+
+    attempts = refuse(1)
     answer = gateway.post("/v1/audio/transcriptions", files=files)
     assert answer.json()["error"]["code"] == "upstream_unreachable"
-    assert (len(attempts), len(mock.requests)) == (1, 0)
-    assert counts(gateway.row)[0] == "failed"
+    assert (len(attempts), len(mock.requests)) == (1, 1)
+    assert [counts(row)[0] for row in gateway.rows] == ["failed", "failed"]
 
 
 def test_b09_what_was_sent_and_not_answered_is_not_sent_again(gateway, mock, upstreams_file):
