@@ -8,6 +8,7 @@ import time
 from functools import partial
 
 import pytest
+from django.db import connection
 
 from mcp import item_store, server_calls
 from mcp.client import streamable
@@ -62,6 +63,19 @@ def test_error_of_a_tool_is_the_texts_of_its_result(execute):
         assert (reply["error"], reply["error_kind"]) == (shown, "tool")
         assert reply["output"]["isError"] is True
         ToolExecution.objects.all().delete()
+
+
+def test_no_database_connection_is_held_while_a_server_works(execute):
+    held = []
+
+    def call(peer, message, headers):
+        stats = connection.pool.get_stats()
+        held.append(stats["pool_size"] - stats["pool_available"])
+        peer.sendall(result(message, {"content": [], "resultType": "complete"}))
+
+    with scripted(call) as server:
+        assert execute(server)["error"] is None
+    assert held == [0]
 
 
 def raw(data: bytes):

@@ -42,6 +42,15 @@ def test_new_server_is_due_at_once_and_then_after_the_interval(peer, register):
     assert active() == ["new"]
 
 
+def test_each_refresh_is_a_contact_and_not_each_call(api, peer, register):
+    path = f"/api/v1/mcp/servers/{register(url=peer.url)['id']}"
+    first = api.send("POST", f"{path}/refresh")
+    second = api.send("POST", f"{path}/refresh")["server"]["contacted_at"]
+    assert first["server"]["contacted_at"] < second
+    api.send("POST", f"/api/v1/mcp/tools/{first['tools'][0]['id']}/execute", {"input": {}})
+    assert api.read(path)["contacted_at"] == second
+
+
 def test_server_that_offers_prompts_since_is_asked_for_them(peer, register):
     register(url=peer.url)
     now = timezone.now()
