@@ -10,6 +10,9 @@ MODEL = "gpt-4o-mini"
 SHELL = {"type": "shell", "environment": {"type": "container_reference", "container_id": "cntr_1"}}
 SKILL = {"type": "skill_reference", "skill_id": "skill_1"}
 STORED_OBJECTS = {
+    "a conversation": {"conversation": "conv_1"},
+    "a conversation as an object": {"conversation": {"id": "conv_1"}},
+    "an answer in the background": {"background": True},
     "an item by its id": {"input": [{"id": "msg_1"}]},
     "an item without a type": {"input": [{"type": None, "id": "msg_1"}]},
     "an item with a role alone": {"input": [{"id": "msg_1", "role": "assistant"}]},

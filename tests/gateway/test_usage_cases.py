@@ -539,6 +539,13 @@ def test_a12_audio_whose_length_is_stated_is_estimated(gateway, mock, duration):
     assert (gateway.row.cost, gateway.row.cost_source) == (None, "unpriced")
 
 
+def test_a_count_of_nothing_is_the_upstreams_own(gateway, mock):
+    mock.script = reply(chat(0, 0))
+    gateway.chat()
+    assert counts(gateway.row) == ("settled", 0, 0, 0, 0)
+    assert gateway.row.cost == 0
+
+
 def test_a12_the_duration_of_a_chat_is_no_length_of_audio(gateway, mock):
     mock.script = reply({**chat(), "usage": None, "duration": 7})
     assert gateway.chat().status_code == 200
