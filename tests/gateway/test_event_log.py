@@ -84,6 +84,29 @@ def calls(file: Path) -> list[dict]:
     return [line for line in lines(file) if line["event"] == "call"]
 
 
+def test_a_call_is_counted_and_logged_and_a_free_one_is_not(gateway, mock, log_file):
+    mock.script = in_turn(reply({"data": []}), reply(chat()))
+    before = samples(gateway.get("/metrics").text)
+    gateway.get("/v1/models")
+    gateway.chat(headers={"X-Request-ID": "the-call"})
+    within_a_second(lambda: event_log.close() or log_file.exists())
+    after = samples(gateway.get("/metrics").text)
+
+    [line] = lines(log_file)
+    own = (line["event"], line["id"], line["request_id"])
+    assert own == ("call", str(gateway.row.id), "the-call")
+    assert (line["input_tokens"], line["output_tokens"], line["usage_status"]) == (10, 5, "settled")
+    up = "('upstream', 'openai')"
+    for name, count in (
+        (f"llmring_tokens_total[('direction', 'input'), {up}]", 10),
+        (f"llmring_tokens_total[('direction', 'output'), {up}]", 5),
+        (f"llmring_first_byte_seconds_count[{up}]", 1),
+        # 10 * 0.15 + 5 * 0.60, per million
+        (f"llmring_cost_dollars_total[{up}]", 0.0000045),
+    ):
+        assert after[name] - before.get(name, 0) == pytest.approx(count)
+
+
 def test_a_background_call_is_counted_and_logged_by_its_poll(gateway, mock, own_key, log_file):
     own_key()
     answer = {"id": "resp_1", "object": "response", "model": "gpt-5-mini"}
