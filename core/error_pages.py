@@ -1,6 +1,9 @@
 """Errors outside the API: a page for browsers, JSON for everybody else."""
 
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -24,6 +27,7 @@ _TEXTS = {
     500: ("Internal Server Error", "This is our mistake. The log of the server says more."),
     503: ("Service Unavailable", "The server is not available. Try again in a moment."),
 }
+_NO_MEMBERS: Mapping[str, Any] = MappingProxyType({})
 # The form was opened before a login or logout in another tab.
 _STALE = (
     "Nothing was done: you logged in or out since this page was opened. "
@@ -48,10 +52,6 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return error(request, 403, advice=_STALE)
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return error(request, 404)
-
-
 def server_error(request: HttpRequest) -> HttpResponse:
     """Return the page for a bug, or for a database that is unavailable or too slow."""
     reply = failure(sys.exc_info()[1])  # Django calls this while it handles the exception
@@ -68,8 +68,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _json(request: HttpRequest, reply: Failure) -> JsonResponse:
+def _json(
+    request: HttpRequest, reply: Failure, members: Mapping[str, Any] = _NO_MEMBERS
+) -> JsonResponse:
     status, body = reply.at(request.path_info)
+    body = {**body, **members}
     return JsonResponse(body, status=status, json_dumps_params={"separators": (",", ":")})
 
 
@@ -78,11 +81,20 @@ def _home(request: HttpRequest) -> str:
     return "/admin/" if request.path_info.startswith("/admin/") else "/"
 
 
-def error(request: HttpRequest, status: int, *, advice: str = "") -> HttpResponse:
-    """Return the error as a page if the client prefers HTML, else as JSON. No database."""
+def error(
+    request: HttpRequest,
+    status: int,
+    *,
+    advice: str = "",
+    members: Mapping[str, Any] = _NO_MEMBERS,
+) -> HttpResponse:
+    """Return the error as a page if the client prefers HTML, else as JSON. No database.
+
+    `advice` is the page's; the JSON has the `members` besides.
+    """
     name, usual_advice = _TEXTS[status]
     if not prefers_html(request):
-        return _json(request, Failure(status, name, {}, _CODES[status]))
+        return _json(request, Failure(status, name, {}, _CODES[status]), members)
     context = {
         "status": status,
         "name": name,

@@ -38,7 +38,7 @@ async def keep(call: MeteredCall, response_id: str) -> None:
     write = partial(metering.keep_in_background, call, response_id)
     try:
         await write()
-    except metering.AWAY:
+    except metering.WRITE_ERRORS:
         key = AnswerKey(call.caller.project_id, call.upstream, response_id)
         _unkept[key] = call
         metering.retry_later(write).add_done_callback(lambda task: _unkept.pop(key, None))
@@ -67,7 +67,7 @@ async def settle(key: AnswerKey, reading: Reading, request_id: str) -> None:
     write, later = partial(_settle, key, reading, request_id), None
     try:
         await write()
-    except metering.AWAY:
+    except metering.WRITE_ERRORS:
         later = metering.retry_later(write)
         later.add_done_callback(lambda task: _settling.discard(key))
     finally:

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 # Raised by writes that are tried again until the database takes them, also where it answers with
 # an error, as for a damaged page: the upstream has been paid.
-AWAY = (DatabaseUnavailable, *DATABASE_AWAY, psycopg.Error, Error)
+WRITE_ERRORS = (DatabaseUnavailable, psycopg.Error, Error)
 _RETRY_SECONDS = 1
 _MAX_RETRY_SECONDS = 60  # while it answers with errors
 _WITHDRAW_SECONDS = 1  # after the moment at which a statement has timed out
@@ -153,7 +153,7 @@ def withdraw_doubtful() -> None:
 
 
 async def settle(call: MeteredCall, outcome: Outcome) -> LogRow:
-    """Write the call's row of the ledger; return it. Raises one of AWAY.
+    """Write the call's row of the ledger; return it. Raises one of WRITE_ERRORS.
 
     If another worker has recorded the call as lost, the row corrects that record.
     """
@@ -166,7 +166,7 @@ async def settle(call: MeteredCall, outcome: Outcome) -> LogRow:
 async def settle_polled(call: MeteredCall, outcome: Outcome) -> LogRow | None:
     """Write the row of a call for which several workers may poll; return None if it exists.
 
-    Raises one of AWAY.
+    Raises one of WRITE_ERRORS.
     """
     row = await ledger_row(call, outcome)
     return row if await _settlements.write(row) else None
@@ -197,13 +197,13 @@ async def _retry(write: Callable[[], Awaitable[Any]]) -> None:
             return
         except (DatabaseUnavailable, *DATABASE_AWAY):
             pause = _RETRY_SECONDS
-        except AWAY:
+        except WRITE_ERRORS:
             logger.exception("a call is not settled")
             pause = min(2 * pause, _MAX_RETRY_SECONDS)
 
 
 async def keep_in_background(call: MeteredCall, response_id: str) -> None:
-    """Leave the call to a poll that shows its usage. Raises one of AWAY.
+    """Leave the call to a poll that shows its usage. Raises one of WRITE_ERRORS.
 
     Nothing changes if a poll has settled it meanwhile.
     """

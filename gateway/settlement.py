@@ -29,7 +29,7 @@ class Settlement:
             self._call.model = self._call.requested_model = model[:255]
         try:
             self._row = await metering.settle(self._call, outcome)
-        except metering.AWAY:
+        except metering.WRITE_ERRORS:
             # The client gets what was paid for; its row is written when that is possible.
             metering.retry_later(partial(self._settle_later, self._call, outcome))
 

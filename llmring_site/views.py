@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import ProgrammingError, connection
 from django.db.migrations.loader import MigrationLoader
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import get_script_prefix
 from rest_framework.response import Response
 
@@ -43,12 +43,12 @@ def _now() -> str:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Say what is wrong to SDKs with a wrong base URL: they show nothing but `error.message`."""
-    protocol = protocol_meant(request.path_info)
-    if protocol is None or prefers_html(request):
-        return error_pages.not_found(request, exception)
-    path = tokens.hidden(request.path_info)
-    error = UnknownEndpoint(request.method, path, ". The base URL of the gateway ends with /v1")
-    return JsonResponse({"detail": "Not Found", **protocol.error_body(error)}, status=404)
+    members = {}
+    if protocol := protocol_meant(request.path_info):
+        path = tokens.hidden(request.path_info)
+        advice = ". The base URL of the gateway ends with /v1"
+        members = protocol.error_body(UnknownEndpoint(request.method, path, advice))
+    return error_pages.error(request, 404, members=members)
 
 
 class ServiceView(PublicView):

@@ -86,7 +86,7 @@ class LoopConnection:
         """Send the statement that libpq has buffered, and return its result."""
         self._answer = self._loop.create_future()
         limit = settings.STATEMENT_TIMEOUT_SECONDS + _SILENCE_SECONDS
-        silence = self._loop.call_later(limit, self._lose, OperationalError("no answer came"))
+        silence = self._loop.call_later(limit, self._give_up)
         try:
             if self._pq.flush():
                 self._loop.add_writer(self._socket, self._write)
@@ -132,6 +132,9 @@ class LoopConnection:
         result, self._result = self._result, None
         if not answer.done():  # its task may have been cancelled
             answer.set_result(result)
+
+    def _give_up(self) -> None:
+        self._lose(OperationalError("no answer came"))
 
     def _lose(self, error: OperationalError) -> None:
         self._is_lost = True

@@ -78,8 +78,8 @@ class PersonPage:
                 return unkept(to_login(request))
             self.find(**kwargs)
             return unkept(super().dispatch(request, *args, **kwargs))
-        except Http404 as error:
-            return unkept(error_pages.not_found(request, error))
+        except Http404:
+            return unkept(error_pages.error(request, 404))
         except (DomainError, SentAlready) as error:
             return self.failed(error)
 

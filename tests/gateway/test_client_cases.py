@@ -210,7 +210,8 @@ ASKED = ("POST /chat/completions", "POST /responses", "POST /embeddings", "GET /
 def test_d02_a_base_url_that_is_not_the_gateways_is_named(gateway, mock, base, asked):
     method, path = asked.split()
     answer = gateway.send(method, f"{base}{path}")
-    assert (answer.status_code, answer.json()["detail"]) == (404, "Not Found")
+    assert answer.status_code == 404
+    assert answer.text.startswith('{"detail":"Not Found","error":{')  # compact, as all replies
     assert answer.json()["error"] == {
         "message": f"Endpoint not found: {method} {base}{path}. "
         "The base URL of the gateway ends with /v1",
