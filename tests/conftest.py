@@ -8,7 +8,6 @@ import gc
 import os
 import signal
 import socket
-from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 
@@ -50,13 +49,11 @@ def pytest_sessionstart(session):
         asking.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-_CASES = 2  # of each test that has many, in a run of the whole suite
-
-_cases_of: Counter[str] = Counter()
+_with_a_case: set[str] = set()  # tests of which a case was collected
 
 
 def pytest_itemcollected(item):
-    """Mark the other cases of a test: the default run leaves them out, `.ci/run` does not.
+    """Mark all cases of a test but the first: the default run leaves them out, `.ci/run` does not.
 
     Only when all tests are collected: who names a file or a test wants every case of it.
     """
@@ -65,9 +62,9 @@ def pytest_itemcollected(item):
     if named != [config.rootpath / path for path in config.getini("testpaths")]:
         return
     test = item.nodeid.partition("[")[0]
-    _cases_of[test] += 1
-    if _cases_of[test] > _CASES:
+    if test in _with_a_case:
         item.add_marker("more_cases")
+    _with_a_case.add(test)
 
 
 # Whole folders whose stories have several connections: servers, threads that call peers.
