@@ -54,7 +54,7 @@ class FormFields:
         """Raise GatewayError unless the content type is that of a form, with a boundary."""
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
-        if kind != b"multipart/form-data" or not boundary:
+        if kind.lower() != b"multipart/form-data" or not boundary:
             raise errors.GatewayError("Content-Type must be multipart/form-data with a boundary")
         self.content_type = content_type
         self.values: dict[str, list[str]] = {}
