@@ -21,6 +21,7 @@ from pydantic import (
     SkipValidation,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
@@ -62,6 +63,25 @@ class Schema(BaseModel):
         members = self.__dict__ | (self.__pydantic_extra__ or {})
         sent = self.__pydantic_fields_set__
         return {name: value for name, value in members.items() if name in sent}
+
+
+class StrictSchema(Schema):
+    """A body that gives access or sets prices. Unknown members are refused.
+
+    A misspelled limit would be none.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    # Of what the body changes. Clients send it back whole: members that only it has are ignored.
+    reply: ClassVar[type[Schema] | None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_members_of_the_reply(cls, value: Any) -> Any:
+        if cls.reply is None or not isinstance(value, dict):
+            return value
+        ignored = cls.reply.model_fields.keys() - cls.model_fields.keys()
+        return {name: member for name, member in value.items() if name not in ignored}
 
 
 def example(*examples: Any, **options: Any) -> ConfigDict:

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from accounts.models import Scope
 from accounts.schemas.examples import ID, TIME
-from core.schemas import OptionalTitle255, Schema, Timestamp, example
+from core.schemas import OptionalTitle255, Schema, StrictSchema, Timestamp, example
 from core.viewsets import page_query
 
 ScopeName = Literal["read", "log", "all"]
@@ -38,7 +38,7 @@ def _is_ahead(value: datetime) -> datetime:
 FutureTime = Annotated[Timestamp, AfterValidator(_is_ahead)]
 
 
-class NewKey(Schema):
+class NewKey(StrictSchema):
     model_config = example({"name": "laptop", "scopes": ["log"], "expires_at": None})
     body_is_optional: ClassVar[bool] = True
     name: OptionalTitle255 = ""
@@ -52,7 +52,7 @@ class NewKey(Schema):
     expires_at: FutureTime | None = None
 
 
-class KeyChanges(Schema):
+class KeyChanges(StrictSchema):
     """Members that are sent change; null as `expires_at` is no end."""
 
     model_config = example({"name": "old laptop"})
@@ -61,7 +61,7 @@ class KeyChanges(Schema):
     expires_at: FutureTime | None = None
 
 
-class Rotation(Schema):
+class Rotation(StrictSchema):
     model_config = example({"overlap_seconds": 86_400})
     body_is_optional: ClassVar[bool] = True
     overlap_seconds: int = Field(

@@ -9,7 +9,7 @@ from pydantic import Field
 from accounts.models import Role
 from accounts.people.email_addresses import EmailAddress
 from accounts.schemas.examples import ID, TIME
-from core.schemas import Schema, Title255, example
+from core.schemas import Schema, StrictSchema, Title255, example
 from core.viewsets import page_query
 
 RoleName = Literal["owner", "admin", "member", "viewer"]
@@ -60,7 +60,7 @@ class HandOver(Schema):
     user_id: UUID
 
 
-class NewInvitation(Schema):
+class NewInvitation(StrictSchema):
     model_config = example({"email": "ben@example.com", "role": "member"})
     email: EmailAddress
     role: RoleName = "member"

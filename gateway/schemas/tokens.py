@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
@@ -16,6 +16,7 @@ from core.schemas import (
     Number,
     OptionalTitle255,
     Schema,
+    StrictSchema,
     Timestamp,
     decimal,
     example,
@@ -75,7 +76,7 @@ Budget = Annotated[
 ]
 
 
-class _TokenLimits(Schema):
+class _TokenLimits(StrictSchema):
     name: OptionalTitle255 | None = Field(None, description="Where the token is used.")
     upstream: text(50) | None = Field(
         None, description="The only upstream it may call; null or empty: all."
@@ -149,21 +150,6 @@ class NewToken(_TokenLimits):
         )
 
 
-class TokenChanges(_TokenLimits):
-    """Changes of a token; what is absent stays. Null takes a limit away."""
-
-    model_config = example({"max_requests": 2000}, {"is_active": False})
-
-    is_active: bool | None = Field(None, description="False revokes it, true admits it again.")
-    expires_at: Timestamp | None = Field(None, description="Null: never.")
-
-    @model_validator(mode="after")
-    def _changes_something(self):
-        if not self.__pydantic_fields_set__:
-            raise PydanticCustomError("no_fields", "no fields to update")
-        return self
-
-
 class Remaining(Schema):
     """What is left; null: no limit."""
 
@@ -223,6 +209,22 @@ class ManagedToken(Schema):
     spent_usd: Number
     reserved_usd: Number = Field(description="Bounds of calls whose costs are not known yet.")
     remaining: Remaining
+
+
+class TokenChanges(_TokenLimits):
+    """Changes of a token; what is absent stays. Null takes a limit away."""
+
+    model_config = example({"max_requests": 2000}, {"is_active": False})
+
+    reply: ClassVar = ManagedToken
+    is_active: bool | None = Field(None, description="False revokes it, true admits it again.")
+    expires_at: Timestamp | None = Field(None, description="Null: never.")
+
+    @model_validator(mode="after")
+    def _changes_something(self):
+        if not self.__pydantic_fields_set__:
+            raise PydanticCustomError("no_fields", "no fields to update")
+        return self
 
 
 class IssuedToken(ManagedToken):

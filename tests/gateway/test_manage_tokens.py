@@ -85,6 +85,10 @@ def test_token_may_live_for_ever(manager, managed):
         ({"duration_hours": 1, "name": "x" * 256}, "name"),
         ({"duration_hours": 1, "project_id": "x"}, "project_id"),
         ({"duration_hours": 1, "project_id": None}, "project_id"),
+        *(
+            ({"duration_hours": 1, name: 1}, name)
+            for name in ("budget_us", "max_request", "maxRequests", "is_active", "expires_at")
+        ),
     ],
     ids=str,
 )
@@ -248,6 +252,19 @@ def test_patch_changes_limits_and_never_counters(manager, managed):
     freed = manager.send("PATCH", path, free)
     assert freed["max_requests"] is None and freed["expires_at"] is None
     assert freed["requests_per_minute"] == 5
+
+
+def test_patch_takes_back_a_whole_token_and_refuses_what_none_has(manager, managed):
+    token = token_of(manager, managed["id"], max_requests=3)
+    path = f"/manage/tokens/{token['id']}"
+    whole = {**manager.read(path), "max_requests": 4, "request_count": 9}
+    changed = manager.send("PATCH", path, whole)
+    assert (changed["max_requests"], changed["request_count"]) == (4, 0)
+
+    misspelled = {"max_requests": 5, "budget_us": 1}
+    refused = manager.send("PATCH", path, misspelled, expect=400)
+    assert refused["fields"] == {"budget_us": "Extra inputs are not permitted"}
+    assert Allowance.objects.get().max_requests == 4
 
 
 def test_patch_changes_one_token_alone(manager, managed):

@@ -62,6 +62,13 @@ def test_c06_nobody_waits_for_a_hash(person, browser, invite, locked_while_hashi
     assert locked_while_hashing and not any(locked_while_hashing)
 
 
+def test_c06_a_misspelled_role_makes_no_member(ana, path):
+    body = {"email": "ben@example.com", "rol": "viewer"}
+    (fault,) = ana.send("POST", f"{path}/invitations", body, expect=422)["detail"]
+    assert fault["loc"] == ["body", "rol"]
+    assert not Invitation.objects.exists() and not mails("ben@example.com")
+
+
 def test_c06_an_accepted_one_is_not_sent_again(ana, ben, path, invite):
     accept(ben, invite())
     ana.send("POST", f"{path}/invitations/{invite.id}/resend", expect=400)

@@ -234,9 +234,9 @@ def test_c02_senseless_grants_are_422(api, body):
     assert ApiKey.objects.values().get() == before
 
 
-def test_c02_members_of_a_body_that_are_not_the_callers_are_ignored(api, other_project):
-    body = {
-        "name": "x",
+def test_c02_members_of_a_body_that_are_not_the_callers_are_refused(api, other_project):
+    before = ApiKey.objects.values().get(id=api.api_key_id)
+    for name, value in {
         "project_id": str(other_project.id),
         "created_by": SOME_ID,
         "is_from_login": True,
@@ -247,12 +247,20 @@ def test_c02_members_of_a_body_that_are_not_the_callers_are_ignored(api, other_p
         "digest": "00",
         "id": SOME_ID,
         "user": {"is_staff": True},
-    }
-    made = api.send("POST", "/api/v1/keys?project_id=" + str(other_project.id), body)
-    api.send("PATCH", f"/api/v1/keys/{made['id']}", body)
+        "scope": ["log"],  # misspelled, it would be a key of all scopes
+        "expires": "2999-01-01T00:00:00Z",
+    }.items():
+        body, own = {"name": "x", name: value}, f"/api/v1/keys/{api.api_key_id}"
+        for method, path in [("POST", "/api/v1/keys"), ("PATCH", own), ("POST", f"{own}/rotate")]:
+            (fault, *_) = api.send(method, path, body, expect=422)["detail"][-1:]
+            assert (fault["type"], fault["loc"]) == ("extra_forbidden", ["body", name])
+    assert ApiKey.objects.values().get() == before
+
+
+def test_c02_a_project_in_the_query_does_not_get_the_key(api, other_project):
+    made = api.send("POST", f"/api/v1/keys?project_id={other_project.id}", {"name": "x"})
     row = ApiKey.objects.get(id=made["id"])
     assert (row.project_id, row.created_by_id, row.is_from_login) == (api.project.id, None, False)
-    assert made["id"] != SOME_ID
 
 
 def rotate(client, key_id, *, expect: int = 200, key: str = "", **body):
