@@ -211,16 +211,9 @@ class AutoSchema(SpectacularSchema):
         return {"$ref": f"#/components/schemas/{name}"}
 
     def _json_schema(self, model: Any, mode: str) -> dict:
-        suffix = _suffix(mode)
-        schema = TypeAdapter(model).json_schema(
-            ref_template=f"#/components/schemas/{{model}}{suffix}",
-            schema_generator=_Plain,
-            mode=mode,
-        )
-        schema.pop("title", None)
-        for name, inner in schema.pop("$defs", {}).items():
-            inner.pop("title", None)
-            self._register(name + suffix, inner)
+        schema, components = json_schema(model, mode)
+        for name, inner in components.items():
+            self._register(name, inner)
         return schema
 
     def _register(self, name: str, schema: dict) -> None:
@@ -230,6 +223,24 @@ class AutoSchema(SpectacularSchema):
         if component in self.registry and self.registry[component].schema != schema:
             raise ImproperlyConfigured(f"Two schemas are named {name}.")
         self.registry.register_on_missing(component)
+
+
+def json_schema(model: Any, mode: str) -> tuple[dict, dict[str, dict]]:
+    """Return the schema of a model or type, and the components that it refers to, by name.
+
+    `mode` is `validation` for what is sent, `serialization` for replies.
+    """
+    suffix = _suffix(mode)
+    schema = TypeAdapter(model).json_schema(
+        ref_template=f"#/components/schemas/{{model}}{suffix}",
+        schema_generator=_Plain,
+        mode=mode,
+    )
+    schema.pop("title", None)
+    components = schema.pop("$defs", {})
+    for inner in components.values():
+        inner.pop("title", None)
+    return schema, {name + suffix: inner for name, inner in components.items()}
 
 
 def _without_null(schema: dict) -> dict:

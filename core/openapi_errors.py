@@ -31,7 +31,7 @@ _ISSUES = {
 }
 # Of all views but those that report the server's state.
 REFUSALS = {429: "A limit is reached", 503: "The database does not answer"}
-_RETRY_AFTER = {
+RETRY_AFTER = {
     "Retry-After": {
         "schema": {"type": "integer"},
         "description": "Seconds. Without it, the same request would be refused again.",
@@ -96,4 +96,4 @@ def error_response(path: str, status: int, description: str) -> dict:
         schema = "CodedError"
     reference = {"$ref": f"#/components/schemas/{schema}"}
     reply = {"description": description, "content": {"application/json": {"schema": reference}}}
-    return reply | ({"headers": _RETRY_AFTER} if status in (429, 503) else {})
+    return reply | ({"headers": RETRY_AFTER} if status in (429, 503) else {})

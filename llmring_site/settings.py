@@ -277,6 +277,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "core.openapi.with_one_spelling",
         "core.openapi_errors.with_common_errors",
+        "gateway.openapi.with_token_info",
     ],
 }
 CORS_ORIGINS = env_addresses.origins(

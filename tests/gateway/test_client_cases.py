@@ -18,6 +18,7 @@ from core.errors import DatabaseUnavailable
 from gateway import holders, metering, token_info
 from gateway.models import Token
 from gateway.worker import worker
+from tests import openapi
 from tests.gateway.calls import within_a_second
 from tests.gateway.upstream import chat, hang_up, reply
 
@@ -417,6 +418,19 @@ def test_a_holder_sees_what_is_left(gateway, mock):
         "budget_usd": "0.99973",
     }
     assert gateway.token not in str(shown)
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_requests": 1, "budget_usd": 1}], ids=str)
+def test_what_a_holder_sees_is_documented(gateway, limits):
+    """With a limit and without: `openapi.check` refuses a member more, or of another type."""
+    told = gateway.use(**limits).get("/v1/token")
+    refused = gateway.get("/v1/token", token="sk-" + "A" * 22)
+    for answer, status in (told, 200), (refused, 401):
+        assert answer.status_code == status
+        openapi.check("GET", "/v1/token", answer)
+    documented = openapi.operation("GET", "/v1/token")["responses"]["200"]["content"]
+    [shown] = documented["application/json"]["examples"].values()
+    assert told.json().keys() == shown["value"].keys()
 
 
 def test_a_holder_whose_token_is_deleted_meanwhile_is_told_so(gateway, monkeypatch):

@@ -25,7 +25,8 @@ def operations():
     """Method and path of every operation, path parameters filled in."""
     for path, methods in openapi.document()["paths"].items():
         for method in methods:
-            if not (path in PUBLIC or path.startswith("/registry/")):
+            # Those below /v1 are the gateway's (tests/gateway), which is in front of Django.
+            if not (path in PUBLIC or path.startswith(("/registry/", "/v1/"))):
                 parts = (SOME_ID if part.startswith("{") else part for part in path.split("/"))
                 yield method.upper(), "/".join(parts)
 
