@@ -78,6 +78,8 @@ async def _plan(
         await body.examine(_rename_model, body, matched, named, model)
     policies.check_params(upstream, {**body.params, **_models(body, matched, model, upstream)})
     policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
+    if holder.has_budget and endpoint.billing is Billing.LATER and not settings.GATEWAY_UNBOUNDED:
+        raise _price_unknown("this starts")
     if holder.is_restricted:
         await restrictions.check_models(
             request, matched, body, holder, model, upstream=upstream.name
@@ -208,8 +210,7 @@ async def _bound(made: Plan, holder: Holder) -> Decimal:
     }
     try:
         if body.fields is not None or made.endpoint.billing is Billing.LATER:
-            what = "a form asks for" if body.fields is not None else "this starts"
-            raise bounds.unbounded(f"The price of what {what} is not known in advance", param=None)
+            raise _price_unknown("a form asks for" if body.fields is not None else "this starts")
         if pricing.is_loaded() and size <= MAX_PARSED_ON_LOOP:
             return bounds.bound(body.value, **arguments)
         return await bridge.in_thread(bounds.bound, body.value, **arguments)
@@ -217,3 +218,7 @@ async def _bound(made: Plan, holder: Holder) -> Decimal:
         if settings.GATEWAY_UNBOUNDED:
             return Decimal(0)
         raise
+
+
+def _price_unknown(what: str) -> errors.Unbounded:
+    return bounds.unbounded(f"The price of what {what} is not known in advance", param=None)

@@ -44,6 +44,8 @@ async def check_models(
 
     `model` is the requested one, as this upstream names it.
     """
+    if holder.allowed_models is None:
+        return
     is_opened = holder.allowed_endpoints is not None  # the operator named it
     if matched.endpoint.billing is Billing.LATER and not is_opened:
         raise errors.ModelNotAllowed(
@@ -51,8 +53,6 @@ async def check_models(
             "name it",
             param=None,
         )
-    if holder.allowed_models is None:
-        return
     rule = partial(model_rules.check, allowed=holder.allowed_models, upstream=upstream)
     check = partial(_check, request, matched, content, model, rule)
     await content.examine(check)

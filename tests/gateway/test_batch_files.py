@@ -49,6 +49,30 @@ def test_c08_models_inside_a_batch_file(limited, mock):
     assert limited.post("/v1/batches", unknown).status_code == 403
 
 
+BATCH = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions"}
+
+
+@pytest.mark.parametrize(
+    "limits", [{}, {"allowed_models": [ALLOWED]}, {"allowed_endpoints": ["/v1/*"]}], ids=str
+)
+def test_c08_a_batch_with_a_budget_is_refused_for_the_budget(gateway, mock, own_key, limits):
+    own_key()
+    refused = gateway.use(budget_usd=5, **limits).post("/v1/batches", BATCH)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cost_unbounded")
+    assert refused.json()["error"]["message"].endswith("and the token has a budget")
+    assert mock.requests == []
+
+
+def test_c08_a_batch_without_a_bound_passes_where_the_operator_lets_it(
+    gateway, mock, own_key, settings
+):
+    settings.GATEWAY_UNBOUNDED = True
+    own_key()
+    mock.script = reply({"id": "batch_1", "object": "batch"})
+    assert gateway.use(budget_usd=5).post("/v1/batches", BATCH).status_code == 200
+    assert gateway.row.usage_status == "unknown"
+
+
 LINES = {
     "model twice": b'{"body":{"model":"gpt-4o","model":"gpt-4o-mini"}}',
     "body twice": b'{"body":{"model":"gpt-4o"},"body":{"model":"gpt-4o-mini"}}',
