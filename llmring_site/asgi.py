@@ -4,11 +4,7 @@ from core import memory
 from llmring_site import startup
 
 memory.limit_retained_memory()
-startup.use_database()
-
-import django  # noqa: E402
+startup.load()
 
 with memory.gc_paused():  # nothing that is loaded is garbage
-    django.setup(set_prefix=False)
-
     from llmring_site.application import asgi as application  # noqa: F401

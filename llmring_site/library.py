@@ -125,7 +125,6 @@ def _set_variables(variables: dict[str, str]) -> None:
 
 
 def _set_up(*, keep_logging: bool) -> None:
-    import django
     from django.apps import apps
     from django.conf import settings
 
@@ -133,11 +132,7 @@ def _set_up(*, keep_logging: bool) -> None:
         if settings.SETTINGS_MODULE != startup.SETTINGS_MODULE:
             raise ValueError("this process runs another Django project")
         return
-    startup.use_database()
-    if keep_logging:
-        settings.LOGGING_CONFIG = None
-    django.setup(set_prefix=False)
-    startup.check_configuration()
+    startup.load(keep_logging=keep_logging)
 
 
 class _Mounted:

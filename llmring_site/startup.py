@@ -68,6 +68,25 @@ def use_database() -> None:
     embedded.ensure_running()
 
 
+def load(*, keep_logging: bool = False) -> None:
+    """Set Django up, check the settings unless this process has, and run the database.
+
+    For servers that import the application. Raises StartupError before a database is made.
+    """
+    import django
+    from django.apps import apps
+
+    use_settings()
+    is_first = not apps.ready
+    if keep_logging:
+        settings.LOGGING_CONFIG = None
+    with memory.gc_paused():
+        django.setup(set_prefix=False)
+        if is_first:
+            check_configuration()
+    use_database()
+
+
 def make_ready() -> None:
     """Set Django up, check the settings and prepare the database. Raises StartupError."""
     check_settings()

@@ -4,10 +4,6 @@ from core import memory
 from llmring_site import startup
 
 memory.limit_retained_memory()
-startup.use_database()
-
-import django  # noqa: E402
-
-django.setup(set_prefix=False)
+startup.load()
 
 from llmring_site.application import wsgi as application  # noqa: E402, F401

@@ -97,6 +97,31 @@ def test_settings_of_the_apps_are_checked_before_a_database_starts(tmp_path, nam
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(
+    "load",
+    [
+        "import llmring_site.asgi",
+        "import llmring_site.wsgi",
+        "import llmring_server; llmring_server.create_app()",
+    ],
+)
+def test_settings_are_checked_before_a_database_starts_under_other_servers(tmp_path, load):
+    done = subprocess.run(
+        [sys.executable, "-c", load],
+        env={
+            "PATH": os.environ["PATH"],
+            "LLMRING_DATA_DIR": str(tmp_path / "data"),
+            "API_CONFIG_PATH": "missing.yaml",
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    reason = done.stderr.splitlines()[-1]
+    assert "StartupError: " in reason and "missing.yaml cannot be read" in reason
+    assert not (tmp_path / "data").exists()
+
+
 @contextmanager
 def refusing_postgresql(*reasons: str):
     """The port of a PostgreSQL that refuses each connection, for these reasons in turn.
