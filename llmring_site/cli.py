@@ -222,19 +222,24 @@ def _check_health(arguments: list[str]) -> str | None:
     parser = argparse.ArgumentParser(
         "llmring-server health", description="Fail unless the server on this machine is healthy."
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where it listens (%(default)s)")
-    _add_port(parser)
+    parser.add_argument("--host", help="where it listens (LISTEN_ADDR, else 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=_not_empty, help="(LISTEN_ADDR, else LLMRING_HTTP_PORT, else 8000)"
+    )
     options = parser.parse_args(arguments)
     _set_port(options)
     with startup.exit_on_config_error():
         startup.use_settings()
+        host, port = options.host or "127.0.0.1", settings.HTTP_PORT
+        if settings.LISTEN_ADDR and options.host is None and options.port is None:
+            host, port = settings.LISTEN_ADDR  # where `llm-proxy server` listens alone
         headers = {"Host": "localhost"}  # allowed whatever LLMRING_ALLOWED_HOSTS is
-        server = HTTPConnection(options.host.strip("[]"), settings.HTTP_PORT, timeout=5)
+        server = HTTPConnection(host.strip("[]"), port, timeout=5)
         try:
             server.request("GET", "/health", headers=headers)
             response = server.getresponse()
         except (OSError, HTTPException) as error:
-            return f"unhealthy: {error}"
+            return f"unhealthy: {host} port {port}: {error}"
         body = response.read(2_000).decode(errors="replace")
         return None if response.status == 200 else f"unhealthy: {response.status} {body}"
 

@@ -66,7 +66,8 @@ def test_every_start_says_once_that_it_is_ready(new_data_dir):
             )
             assert health_command(server.port).returncode == 0
     down = health_command(server.port)
-    assert down.returncode == 1 and down.stderr.startswith("unhealthy: ")
+    assert down.returncode == 1
+    assert down.stderr.startswith(f"unhealthy: 127.0.0.1 port {server.port}: ")
 
 
 def test_health_is_found_where_the_command_line_says_and_under_every_name(data_dir):
@@ -80,6 +81,9 @@ def test_health_is_found_where_the_command_line_says_and_under_every_name(data_d
     place = ("--host", "127.0.0.2", "--port", str(server.port))
     found = health_command(1, *place, **names)
     assert found.returncode == 0, found.stderr
+    # As `llm-proxy server` listens, there alone.
+    beside_llm_proxy = health_command(1, LISTEN_ADDR=f"127.0.0.2:{server.port}", **names)
+    assert beside_llm_proxy.returncode == 0, beside_llm_proxy.stderr
     assert health_command(server.port, "--bogus").returncode == 2
     server.stop()
 
