@@ -57,12 +57,12 @@ class InvalidKey(DomainError):
     code = "invalid_key"
     headers = _CHALLENGE
 
-    def __init__(self) -> None:
-        super().__init__("Invalid API key")
+    def __init__(self, reason: str = "") -> None:
+        super().__init__("Invalid API key" + reason)
 
 
 class UnusableKey(DomainError):
-    """The text cannot be a key: it is too long, or contains whitespace."""
+    """The text cannot be a key: it is too long, contains whitespace, or is several keys."""
 
     code = "unusable_key"
 
@@ -115,7 +115,7 @@ def authenticate_key(key: str) -> Caller:
     An id is never a key: anybody who sees it in a reply could use it.
     """
     if api_keys.is_id(key):
-        raise InvalidKey
+        raise InvalidKey(": a UUID is never a key")
     digest = api_keys.digest(key)
     if caller := key_cache.get(digest):
         return caller

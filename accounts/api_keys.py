@@ -59,11 +59,21 @@ def is_id(text: str) -> bool:
 
 
 def check_form(key: str) -> None:
-    """Raise MalformedKey for a key that is too long or has whitespace inside.
+    """Raise MalformedKey for a key that is too long, has whitespace inside or is several keys.
+
+    A header that is sent twice arrives as one, joined by a comma: another text, which in
+    `bridge` mode would open another project.
 
     Source: docs/http-contract.md, section "Keys".
     """
+    if "," in key and _is_repeated(key):
+        raise MalformedKey("must be sent once")
     if len(key) > MAX_LENGTH:
         raise MalformedKey("too long")
     if _WHITESPACE.search(key):
         raise MalformedKey("must not contain whitespace")
+
+
+def _is_repeated(key: str) -> bool:
+    parts = [part.strip() for part in key.split(",")]
+    return len(set(parts)) == 1 or any(part.startswith(PREFIX) for part in parts)

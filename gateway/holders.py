@@ -54,6 +54,7 @@ class Holder:
             raise errors.ProjectInactive("Project is inactive")
 
 
+_FOREIGN = "the gateway takes tokens of its own, and no API keys"
 _cache: KeyCache[Holder] = KeyCache()
 
 
@@ -63,9 +64,8 @@ async def holder_of(text: str) -> Holder:
     A dictionary look-up, but for the first call after any change.
     """
     if not tokens.has_form(text):
-        raise errors.InvalidToken(
-            "Invalid token: the gateway takes tokens of its own, and no API keys"
-        )
+        reason = "it must be sent once" if "," in text else _FOREIGN
+        raise errors.InvalidToken(f"Invalid token: {reason}")
     digest = tokens.digest(text)
     holder = _cache.get(digest)
     if holder is None:

@@ -60,10 +60,27 @@ def test_api_key_header_wins_over_the_others(api, other_api):
         (_in_header("a\xa0b"), "X-API-Key must not contain whitespace"),
         (_in_header("a\u2003b"), "X-API-Key must not contain whitespace"),
         (_in_header("ü" * 256), "X-API-Key too long"),
+        ("brought,brought", "X-API-Key must be sent once"),
+        ("brought, brought", "X-API-Key must be sent once"),
+        (f"llmr_pk_{'0' * 32},brought", "X-API-Key must be sent once"),
+        (f"brought,llmr_pk_{'0' * 32}", "X-API-Key must be sent once"),
     ],
 )
 def test_text_that_cannot_be_a_key_is_refused(anonymous, key, detail):
     assert anonymous.read(ROUTE, HTTP_X_API_KEY=key, expect=400) == {"detail": detail}
+
+
+def test_header_that_is_sent_twice_opens_no_project(bridge_mode, anonymous, api):
+    """Servers join its values by a comma."""
+    headers = {"HTTP_AUTHORIZATION": f"Bearer {api.key},Bearer {api.key}"}
+    refused = anonymous.send("POST", "/api/v1/log", CALL, expect=400, **headers)
+    assert refused == {"detail": "Authorization must be sent once"}
+    assert ApiKey.objects.count() == 1
+
+
+def test_key_with_a_comma_is_one_key(bridge_mode, anonymous):
+    anonymous.send("POST", "/api/v1/log", CALL, HTTP_X_API_KEY="brought,by,us")
+    assert ApiKey.objects.get().digest == hashlib.sha256(b"brought,by,us").digest()
 
 
 @pytest.mark.parametrize("key", ["k" * 255, _in_header("ü" * 255)], ids=["ascii", "utf-8"])
@@ -143,6 +160,7 @@ def test_ids_are_never_keys(api, anonymous, settings, mode, form):
     """Replies show them to everybody."""
     settings.API_KEY_VALIDATION_MODE = mode
     key = form.format(api.api_key_id)
-    assert anonymous.read(ROUTE, HTTP_X_API_KEY=key, expect=401) == {"detail": "Invalid API key"}
+    refusal = {"detail": "Invalid API key: a UUID is never a key"}
+    assert anonymous.read(ROUTE, HTTP_X_API_KEY=key, expect=401) == refusal
     anonymous.send("POST", "/api/v1/log", CALL, HTTP_X_API_KEY=key, expect=401)
     assert Project.objects.count() == 1

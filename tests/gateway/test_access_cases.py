@@ -584,6 +584,13 @@ def test_who_sends_another_key_is_told_what_the_gateway_takes(gateway, key):
     assert key not in refused.text
 
 
+def test_a_token_that_is_sent_twice_is_told_so(gateway):
+    twice = f"Bearer {gateway.token},Bearer {gateway.token}"
+    refused = post(gateway, dumps(model=ALLOWED), Authorization=twice)
+    message = "Invalid token: it must be sent once"
+    assert (refused.status_code, refused.json()["error"]["message"]) == (401, message)
+
+
 def test_revoked_expired_and_archived(gateway, mock):
     mock.script = reply(chat())
     assert gateway.chat().status_code == 200
