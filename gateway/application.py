@@ -32,7 +32,7 @@ from gateway.answer import model_list
 from gateway.call_relay import CallRelay
 from gateway.exchange import Exchange
 from gateway.holders import Holder
-from gateway.protocols import protocol_of
+from gateway.protocols import is_of_another, protocol_of
 from gateway.protocols.protocol import Billing, Matched
 from gateway.request import paths, policies
 from gateway.request.plan import Plan
@@ -205,6 +205,8 @@ def _endpoint(exchange: Exchange, path: str) -> Matched:
             raise errors.UpgradeRefused("Websockets are not relayed; use HTTP")
         raise errors.NotServed("Direct access past the gateway is not handed out")
     matches = protocol.match(path)
+    if is_of_another(path) and (request.method == "POST" or not matches):
+        raise errors.OtherAPI(request.method, path)
     if not matches:
         raise errors.UnknownEndpoint(request.method, path)
     if wants_upgrade:

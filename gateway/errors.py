@@ -61,6 +61,13 @@ class UnknownEndpoint(EndpointNotFound):
         super().__init__(f"Endpoint not found: {method} {path[:_MAX_QUOTED_PATH]}{advice}")
 
 
+class OtherAPI(UnknownEndpoint):
+    """An endpoint of an API that the gateway does not speak."""
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(method, path, ". The gateway speaks OpenAI's API alone, at /v1")
+
+
 class MethodNotAllowed(GatewayError):
     status_code = 405
     code = "method_not_allowed"

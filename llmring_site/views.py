@@ -18,8 +18,8 @@ from core.errors import DATABASE_AWAY
 from core.views import PublicView
 from gateway import metrics as gateway_metrics
 from gateway import tokens
-from gateway.errors import UnknownEndpoint
-from gateway.protocols import protocol_meant
+from gateway.errors import OtherAPI, UnknownEndpoint
+from gateway.protocols import is_of_another, openai, protocol_meant
 from llmring_site.pages.home import redirect_from_root
 from llmring_site.schemas import (
     DatabaseState,
@@ -44,8 +44,10 @@ def _now() -> str:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Say what is wrong to SDKs with a wrong base URL: they show nothing but `error.message`."""
     members = {}
-    if protocol := protocol_meant(request.path_info):
-        path = tokens.hidden(request.path_info)
+    path = tokens.hidden(request.path_info)
+    if is_of_another(path):
+        members = openai.error_body(OtherAPI(request.method, path))
+    elif protocol := protocol_meant(request.path_info):
         advice = ". The base URL of the gateway ends with /v1"
         members = protocol.error_body(UnknownEndpoint(request.method, path, advice))
     return error_pages.error(request, 404, members=members)

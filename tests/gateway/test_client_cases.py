@@ -223,7 +223,28 @@ def test_d02_a_base_url_that_is_not_the_gateways_is_named(gateway, mock, base, a
     assert mock.requests == []
 
 
-@pytest.mark.parametrize("path", ["/v1/v1/chat/completions", "/v1/messages", "/openai/v1/v1"])
+OF_OTHERS = (
+    *("GET /v1beta/models", "POST /v1beta/models/gemini-2.5-flash:generateContent"),
+    "POST /v1beta/openai/chat/completions",
+    "POST /v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
+    *("POST /v1/models/gemini-2.5-flash:generateContent", "POST /v1/models/x:countTokens"),
+    *("POST /v1/messages", "POST /v1/messages/count_tokens?beta=true", "GET /v1/messages/batches"),
+)
+
+
+@pytest.mark.parametrize("asked", OF_OTHERS)
+def test_d02_clients_of_other_apis_are_told_what_is_spoken(gateway, mock, asked):
+    method, path = asked.split()
+    answer = gateway.send(method, path, headers={"x-goog-api-key": gateway.token})
+    assert answer.status_code == 404
+    assert answer.json()["error"]["message"] == (
+        f"Endpoint not found: {method} {path.partition('?')[0]}. "
+        "The gateway speaks OpenAI's API alone, at /v1"
+    )
+    assert mock.requests == []
+
+
+@pytest.mark.parametrize("path", ["/v1/v1/chat/completions", "/openai/v1/v1"])
 def test_d02_an_unknown_endpoint_is_named(gateway, path):
     answer = gateway.post(path, {})
     assert answer.status_code == 404
