@@ -116,12 +116,12 @@ def database(arguments: list[str] | None = None) -> None:
             return
         startup.use_database()
         startup.set_up()
+        if options.command in _PROGRAMS:
+            sys.exit(_run_program(_PROGRAMS[options.command], rest))
         if options.command == "migrate":
             startup.prepare()
         else:
             startup.require_database()
-        if options.command in _PROGRAMS:
-            sys.exit(_run_program(_PROGRAMS[options.command], rest))
         sys.exit(0 if print_status() else 1)
 
 
