@@ -78,7 +78,7 @@ class ShownMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ChatPage:
     """Messages in order. `before` and `after` are positions of adjacent pages, None at the ends."""
 
     messages: list[ShownMessage]
@@ -86,7 +86,7 @@ class Page:
     after: int | None
 
 
-def page(messages: QuerySet, *, before: int | None = None, after: int | None = None) -> Page:
+def page(messages: QuerySet, *, before: int | None = None, after: int | None = None) -> ChatPage:
     """Return the newest messages, or those next to a position. Three queries at most."""
     if after is not None:
         rows = list(messages.filter(position__gt=after).order_by("position")[:MESSAGES_PER_PAGE])
@@ -94,9 +94,9 @@ def page(messages: QuerySet, *, before: int | None = None, after: int | None = N
         older = messages if before is None else messages.filter(position__lt=before)
         rows = list(older.order_by("-position")[:MESSAGES_PER_PAGE])[::-1]
     if not rows:
-        return Page([], None, None)
+        return ChatPage([], None, None)
     first, last = rows[0].position, rows[-1].position
-    return Page(
+    return ChatPage(
         _shown(rows),
         before=first if messages.filter(position__lt=first).exists() else None,
         after=last if messages.filter(position__gt=last).exists() else None,

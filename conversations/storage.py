@@ -19,7 +19,7 @@ from conversations import fingerprints, privacy
 from conversations.models import Conversation, ConversationWords, Message
 from conversations.word_splitting import index_texts
 from core import ids, json_writer
-from core.chat_messages import ChatMessage, dollars
+from core.chat_messages import ChatMessage, parse_dollars
 from core.database.columns import column_types, insert_sql
 from core.database.group_commit import Execute
 from core.database.raw_connection import pooled_cursor
@@ -86,7 +86,7 @@ def _message_row(message: ChatMessage, level: str, at: datetime, id: UUID) -> Ro
     row = {name: value for name in _AS_SENT if (value := members[name]) is not None}
     row["id"], row["timestamp"] = id, at
     row["metadata"] = metadata = members["metadata"] or {}
-    if (cost := dollars(metadata.get("cost"))) is not None:
+    if (cost := parse_dollars(metadata.get("cost"))) is not None:
         row["cost"] = cost
     content = members["content"]
     if content is not None:

@@ -50,17 +50,17 @@ def _content(value: Any) -> Any:
 
 
 @lru_cache(10_000)  # in a batch, most messages cost the same
-def _dollars(digits: str) -> Decimal:
+def _exact_dollars(digits: str) -> Decimal:
     return twelve_places(Decimal(digits))
 
 
-def dollars(value: Any) -> Decimal | None:
+def parse_dollars(value: Any) -> Decimal | None:
     """Return an amount of US dollars, exactly as written; None for null.
 
     Raises pydantic's ValidationError for anything that is not an amount.
     """
     if _is_usual_amount(value):
-        return _dollars(repr(value))
+        return _exact_dollars(repr(value))
     return None if value is None else _amount.validate_python(value)
 
 
@@ -75,7 +75,7 @@ def _metadata(value: dict[str, Any]) -> dict[str, Any]:
     if cost is None or _is_usual_amount(cost):
         return value
     try:
-        dollars(cost)
+        parse_dollars(cost)
     except ValidationError as error:
         [entry, *_] = error.errors(include_url=False)
         context = entry.get("ctx", {})

@@ -9,7 +9,7 @@ from core import number_formats
 from core.charts import Cell, Column, StackedChart
 from core.rankings import Ranking, RankingRow, share
 from usage.log_links import LogLinks
-from usage.overview import NOTHING, Comparison, Overview, Usage, ranked, total
+from usage.overview import NOTHING, CallSums, Comparison, Overview, ranked, total
 
 MAX_SERIES = 7  # models in a chart by name; one more stands for the rest
 MAX_ROWS = 8  # names in a ranking
@@ -25,7 +25,7 @@ _HEADINGS = {
 }
 
 
-def cost_text(usage: Usage) -> str:
+def cost_text(usage: CallSums) -> str:
     """Return the exact cost, with the number of unpriced calls, or that it is unknown."""
     if usage.is_cost_unknown:
         return number_formats.UNKNOWN
@@ -40,7 +40,7 @@ def usage_charts(overview: Overview, links: LogLinks, *, today: date) -> list[St
     if rest:
         groups.append((f"{len(rest)} other models", rest))
 
-    def chart(name: str, text: Callable[[Usage], str], value, format_tick) -> StackedChart:
+    def chart(name: str, text: Callable[[CallSums], str], value, format_tick) -> StackedChart:
         return StackedChart(
             name,
             series=[title for title, _ in groups],
@@ -64,15 +64,15 @@ def usage_charts(overview: Overview, links: LogLinks, *, today: date) -> list[St
     ]
 
 
-def _cost(usage: Usage) -> Decimal | None:
+def _cost(usage: CallSums) -> Decimal | None:
     return None if usage.is_cost_unknown else usage.cost
 
 
-def _calls(usage: Usage) -> Decimal:
+def _calls(usage: CallSums) -> Decimal:
     return Decimal(usage.calls)
 
 
-def _calls_text(usage: Usage) -> str:
+def _calls_text(usage: CallSums) -> str:
     return f"{usage.calls:,}"
 
 
@@ -86,8 +86,8 @@ def _column(
     day: date,
     groups: list[tuple[str, Sequence[str]]],
     links: LogLinks,
-    text: Callable[[Usage], str],
-    value: Callable[[Usage], Decimal | None],
+    text: Callable[[CallSums], str],
+    value: Callable[[CallSums], Decimal | None],
     *,
     is_today: bool,
 ) -> Column:
@@ -110,13 +110,13 @@ def _column(
     return Column(day.isoformat(), cells, text(usage), note, links.day(day))
 
 
-def described(usage: Usage) -> str:
+def described(usage: CallSums) -> str:
     """Return cost and calls in words."""
     return f"cost {cost_text(usage)}, {number_formats.counted(usage.calls, 'call')}"
 
 
 def ranking(
-    label: str, usages: dict[str, Usage], links: LogLinks, *, names: dict[str, str] | None = None
+    label: str, usages: dict[str, CallSums], links: LogLinks, *, names: dict[str, str] | None = None
 ) -> Ranking:
     """Return the highest costs by the names of a label, the rest, and logs without one.
 
@@ -127,7 +127,9 @@ def ranking(
     whole = total(usages.values())
     parameter = "project_id" if label == "project" else label
 
-    def row(name: str, usage: Usage, wanted: str | list[str], *, is_remainder: bool) -> RankingRow:
+    def row(
+        name: str, usage: CallSums, wanted: str | list[str], *, is_remainder: bool
+    ) -> RankingRow:
         width = share(usage.cost, whole.cost)
         href = links.window(**{parameter: wanted})
         return RankingRow(name, cost_text(usage), f"{usage.calls:,}", width, href, is_remainder)
@@ -181,7 +183,7 @@ def tile(comparison: Comparison) -> Tile:
     )
 
 
-def _changed(change: Decimal | None, now: Usage, before: Usage, had_any: bool) -> str:
+def _changed(change: Decimal | None, now: CallSums, before: CallSums, had_any: bool) -> str:
     if change is not None:
         return number_formats.percent(change)
     if now == NOTHING and before == NOTHING:

@@ -12,7 +12,7 @@ from django.db import connection
 from core import exact_json
 from registry_proxy.models import Snapshot
 from usage import csv_format, filters
-from usage.listing import OLDEST, OLDEST_OF_PROJECT, Page, read_page
+from usage.listing import OLDEST, OLDEST_OF_PROJECT, LogPage, read_page
 from usage.reply_schemas import ExportedLog
 
 _CHUNK_ROWS = 2_000
@@ -71,7 +71,7 @@ def _pages(
     sql: Mapping[str, str],
     *,
     is_of_project: bool,
-) -> Iterator[Page]:
+) -> Iterator[LogPage]:
     next_id, after = None, ""
     while True:
         page = read_page(

@@ -49,7 +49,7 @@ _NEWEST_OF_PROJECT = "project_id DESC, id DESC"
 OLDEST_OF_PROJECT, OLDEST = "project_id ASC, id ASC", "id ASC"
 
 
-class Page(NamedTuple):
+class LogPage(NamedTuple):
     """The JSON objects of some logs; the id of the last one, if there may be more after it."""
 
     texts: list[str]
@@ -70,7 +70,7 @@ def logs(caller: Caller, query: LogsQuery) -> tuple[orjson.Fragment, dict[str, s
 
 def _newest(
     condition: str, parameters: dict[str, Any], ranges: list[IdRange], query: LogsQuery
-) -> Page:
+) -> LogPage:
     """Return a page of what the ranges have, the newest range first."""
     if query.offset and ranges:  # counted from the first row
         ranges = [IdRange(ranges[-1].start, ranges[0].end)]
@@ -88,8 +88,8 @@ def _newest(
         texts += page.texts
         left -= page.count
         if page.next_id is not None or sum(map(len, texts)) >= MAX_PAGE_BYTES:
-            return Page(texts, page.last_id)
-    return Page(texts, None)
+            return LogPage(texts, page.last_id)
+    return LogPage(texts, None)
 
 
 def read_page(
@@ -102,7 +102,7 @@ def read_page(
     offset: int = 0,
     separator: str = ",",
     sql: dict[str, str] | None = None,
-) -> Page:
+) -> LogPage:
     """Return the first logs that meet the condition: `limit` of them, or fewer large ones.
 
     `order` is of ids, ascending or descending, or of projects and ids: one index serves that
@@ -118,7 +118,7 @@ def read_page(
     text, count, last, has_large = _run(statement, parameters)[0]
     if has_large:
         return _read_large(_columns(members, members_sql), condition, parameters, order)
-    return Page([text] if count else [], last if count == limit else None, count, last)
+    return LogPage([text] if count else [], last if count == limit else None, count, last)
 
 
 def _page_sql(columns: str, condition: str, order: str) -> str:
@@ -137,7 +137,7 @@ def _columns(members: Iterable[str], sql: dict[str, str]) -> str:
     return ", ".join(f'{sql.get(name, name)} AS "{name}"' for name in members)
 
 
-def _read_large(columns: str, condition: str, parameters: dict[str, Any], order: str) -> Page:
+def _read_large(columns: str, condition: str, parameters: dict[str, Any], order: str) -> LogPage:
     """Return as many of the logs as the bytes of a page allow, at least one.
 
     Retention may delete logs between the statements: those are left out.
@@ -168,7 +168,7 @@ def _read_large(columns: str, condition: str, parameters: dict[str, Any], order:
         if size >= MAX_PAGE_BYTES:
             break
     is_last = not sizes or (last == sizes[-1][0] and len(sizes) < parameters["limit"])
-    return Page(texts, None if is_last else last, count, last)
+    return LogPage(texts, None if is_last else last, count, last)
 
 
 def _groups(sizes: list[tuple[UUID, int]]) -> Iterable[list[UUID]]:

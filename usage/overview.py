@@ -24,7 +24,7 @@ MAX_UNPRICED = 50  # models in a list of those without a price
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class CallSums:
     """Calls and what is known of their cost in US dollars. Corrections can make any of it negative.
 
     `unpriced` calls have an unknown cost, which is not 0.
@@ -35,12 +35,12 @@ class Usage:
     cost: Decimal = Decimal(0)
 
     @classmethod
-    def of(cls, sums: dict) -> "Usage":
+    def of(cls, sums: dict) -> "CallSums":
         unpriced = sums["unpriced_requests"] + sums["unknown_requests"]
         return cls(int(sums["requests"]), int(unpriced), Decimal(sums["cost"]))
 
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
+    def __add__(self, other: "CallSums") -> "CallSums":
+        return CallSums(
             self.calls + other.calls, self.unpriced + other.unpriced, self.cost + other.cost
         )
 
@@ -50,10 +50,10 @@ class Usage:
         return self.calls != 0 and self.unpriced == self.calls and not self.cost
 
 
-NOTHING = Usage()
+NOTHING = CallSums()
 
 
-def total(usages: Iterable[Usage]) -> Usage:
+def total(usages: Iterable[CallSums]) -> CallSums:
     return sum(usages, NOTHING)
 
 
@@ -67,12 +67,12 @@ class Overview:
     """Usage of whole days (UTC), and by the names of each ranked label, "" for none."""
 
     days: list[date]
-    by_day: dict[date, Usage]
-    by_model: dict[tuple[date, str], Usage]
-    by_label: dict[str, dict[str, Usage]]
+    by_day: dict[date, CallSums]
+    by_model: dict[tuple[date, str], CallSums]
+    by_label: dict[str, dict[str, CallSums]]
 
     @property
-    def total(self) -> Usage:
+    def total(self) -> CallSums:
         return total(self.by_day.values())
 
 
@@ -94,8 +94,8 @@ class Comparison:
     """The usage of some days, and that of as many days before them."""
 
     days: int
-    now: Usage
-    before: Usage
+    now: CallSums
+    before: CallSums
 
     @property
     def calls_change(self) -> Decimal | None:
@@ -122,7 +122,7 @@ def comparisons(projects: Sequence[UUID], today: date) -> list[Comparison]:
     groups = sum_by_labels(projects, query, labels=(), sums=_SUMS, dated_sums=_SUMS)
     by_day = _usages(groups["period"])
 
-    def between(oldest: int, newest: int) -> Usage:
+    def between(oldest: int, newest: int) -> CallSums:
         days = days_between(today - timedelta(days=oldest), today - timedelta(days=newest))
         return total(by_day.get(day, NOTHING) for day in days)
 
@@ -171,10 +171,10 @@ def _query(first: date, last: date) -> StatsQuery:
 
 
 def _usages(groups: dict) -> dict:
-    return {key: Usage.of(sums) for key, sums in groups.items()}
+    return {key: CallSums.of(sums) for key, sums in groups.items()}
 
 
-def ranked(usages: dict[str, Usage], *, limit: int) -> tuple[list[str], list[str], Usage]:
+def ranked(usages: dict[str, CallSums], *, limit: int) -> tuple[list[str], list[str], CallSums]:
     """Return the names with the highest cost, the names of the rest, and the usage without a name.
 
     Of equal costs the one with more calls is first. All three together are everything.
