@@ -9,6 +9,7 @@ import math
 import re
 from datetime import UTC, datetime
 from decimal import Context, Decimal, InvalidOperation
+from itertools import islice
 from typing import Annotated, Any, ClassVar
 
 from django.utils.functional import cached_property
@@ -35,6 +36,7 @@ SAFE_INTEGER_MAX = 2**53 - 1
 # 18 digits before the point: far above any price, far below any overflow.
 AMOUNT_MAX = 10**18
 MAX_DEPTH = 64  # levels of nesting in a stored JSON value
+_MAX_UNKNOWN = 10  # unknown members that an error names
 _TWELVE_PLACES = Decimal(1).scaleb(-12)
 _WIDE = Context(prec=160)
 
@@ -77,11 +79,17 @@ class StrictSchema(Schema):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_members_of_the_reply(cls, value: Any) -> Any:
-        if cls.reply is None or not isinstance(value, dict):
+    def _with_few_unknown_members(cls, value: Any) -> Any:
+        """Return the object with what is enough to refuse it: each error takes time and memory."""
+        if not isinstance(value, dict):
             return value
-        ignored = cls.reply.model_fields.keys() - cls.model_fields.keys()
-        return {name: member for name, member in value.items() if name not in ignored}
+        declared = cls.model_fields.keys()
+        known = declared | (cls.reply.model_fields.keys() if cls.reply else set())
+        unknown = islice((name for name in value if name not in known), _MAX_UNKNOWN)
+        return {
+            **{name: value[name] for name in declared if name in value},
+            **{name[:255]: value[name] for name in unknown},
+        }
 
 
 def example(*examples: Any, **options: Any) -> ConfigDict:

@@ -257,6 +257,13 @@ def test_c02_members_of_a_body_that_are_not_the_callers_are_refused(api, other_p
     assert ApiKey.objects.values().get() == before
 
 
+def test_c02_ten_thousand_unknown_members_are_refused_in_few_words(api):
+    body = {f"{n:06}" * 50: n for n in range(10_000)}
+    faults = api.send("POST", "/api/v1/keys", body, expect=422)["detail"]
+    assert len(faults) == 10 and len(str(faults)) < 10_000
+    assert {fault["type"] for fault in faults} == {"extra_forbidden"}
+
+
 def test_c02_a_project_in_the_query_does_not_get_the_key(api, other_project):
     made = api.send("POST", f"/api/v1/keys?project_id={other_project.id}", {"name": "x"})
     row = ApiKey.objects.get(id=made["id"])
