@@ -1,5 +1,6 @@
 """Our reading of bodies and queries (docs/http-contract.md, "Values" and "Errors")."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -285,6 +286,23 @@ def test_bad_queries_are_refused(query):
     with pytest.raises(InvalidInput) as error:
         parse_query(Sample, query)
     assert error.value.issues[0]["loc"][0] == "query"
+
+
+class Amounts(Schema):
+    amounts: dict[str, Amount]
+
+
+@pytest.mark.parametrize(("faults", "named"), [(99, 99), (5_000, 100), (5_001, 0)])
+def test_faults_of_a_body_are_named_unless_they_are_too_many(faults, named):
+    body = json.dumps({"amounts": {f"{n}": "x" for n in range(faults)}}).encode()
+    with pytest.raises(InvalidInput) as error:
+        parse(Amounts, body)
+    issues = error.value.issues
+    if named:
+        assert [issue["loc"][:2] for issue in issues] == [["body", "amounts"]] * named
+    else:
+        told = {"type": "too_many_errors", "loc": ["body"], "msg": "Input has 5001 faults"}
+        assert issues == [{**told, "input": None}]
 
 
 def test_queries_have_at_most_a_thousand_parameters():
