@@ -68,10 +68,7 @@ class Schema(BaseModel):
 
 
 class StrictSchema(Schema):
-    """A body that gives access or sets prices. Unknown members are refused.
-
-    A misspelled limit would be none.
-    """
+    """A body that gives access. Unknown members are refused: a misspelled limit would be none."""
 
     model_config = ConfigDict(extra="forbid")
     # Of what the body changes. Clients send it back whole: members that only it has are ignored.

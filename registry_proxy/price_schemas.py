@@ -5,10 +5,10 @@ from uuid import UUID
 
 from pydantic import Field
 
-from core.schemas import Amount, Number, Schema, StrictSchema, Text, Timestamp, example, text
+from core.schemas import Amount, Number, Schema, Text, Timestamp, example, text
 
 
-class NewPrice(StrictSchema):
+class NewPrice(Schema):
     """What you pay for a model: prices, a factor of the registry's, or another model's prices."""
 
     model_config = example(

@@ -1,22 +1,14 @@
 """Bodies, queries and replies about projects."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from core.schemas import (
-    SAFE_INTEGER_MAX,
-    Schema,
-    StrictSchema,
-    Title255,
-    example,
-    member_error,
-    text,
-)
+from core.schemas import SAFE_INTEGER_MAX, Schema, Title255, example, member_error, text
 from gateway.masking import is_masked
 from gateway.schemas.examples import ID, TIME
 from gateway.upstream_config import DEFAULT_UPSTREAM, UpstreamName
@@ -43,7 +35,7 @@ UpstreamKeyText = Annotated[
 _KEY = Field(None, description="Of the upstream `openai`, stored sealed.")
 
 
-class _ProjectKeys(StrictSchema):
+class _ProjectKeys(Schema):
     api_key: UpstreamKeyText | None = _KEY
     openai_api_key: UpstreamKeyText | None = Field(None, description="The same as `api_key`.")
     upstream_keys: dict[UpstreamName, UpstreamKeyText | None] = Field(
@@ -74,6 +66,29 @@ class NewProject(_ProjectKeys):
     name: Title255
 
 
+class ProjectChanges(_ProjectKeys):
+    """Changes of a project; what is absent or null stays, and so does a key sent as ""."""
+
+    model_config = example({"name": "New Name"}, {"is_active": False, "revoke_tokens": True})
+
+    name: Title255 | None = None
+    is_active: bool | None = Field(None, description="False: its tokens and keys are refused.")
+    revoke_tokens: bool = Field(False, description="Revoke its tokens; with `is_active` false.")
+
+    @field_validator("api_key", "openai_api_key", mode="before")
+    @classmethod
+    def _empty_keeps(cls, key: object) -> object:
+        return None if key == "" else key
+
+    @model_validator(mode="after")
+    def _revokes_when_inactive(self):
+        if self.revoke_tokens and self.is_active is not False:
+            raise member_error(
+                "requires_inactive", "revoke_tokens requires is_active=false", "revoke_tokens"
+            )
+        return self
+
+
 class ManagedProject(Schema):
     """A project, its upstream keys masked."""
 
@@ -98,30 +113,6 @@ class ManagedProject(Schema):
     deactivated_at: datetime | None
     created_at: datetime
     updated_at: datetime
-
-
-class ProjectChanges(_ProjectKeys):
-    """Changes of a project; what is absent or null stays, and so does a key sent as ""."""
-
-    model_config = example({"name": "New Name"}, {"is_active": False, "revoke_tokens": True})
-
-    reply: ClassVar = ManagedProject
-    name: Title255 | None = None
-    is_active: bool | None = Field(None, description="False: its tokens and keys are refused.")
-    revoke_tokens: bool = Field(False, description="Revoke its tokens; with `is_active` false.")
-
-    @field_validator("api_key", "openai_api_key", mode="before")
-    @classmethod
-    def _empty_keeps(cls, key: object) -> object:
-        return None if key == "" else key
-
-    @model_validator(mode="after")
-    def _revokes_when_inactive(self):
-        if self.revoke_tokens and self.is_active is not False:
-            raise member_error(
-                "requires_inactive", "revoke_tokens requires is_active=false", "revoke_tokens"
-            )
-        return self
 
 
 class TokensRevoked(Schema):

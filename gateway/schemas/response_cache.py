@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from core.schemas import Schema, StrictSchema, example, text
+from core.schemas import Schema, example, text
 
 
-class Purge(StrictSchema):
+class Purge(Schema):
     """Which cached answers to remove: those to `url`, or to all addresses that begin so."""
 
     model_config = example(

@@ -70,7 +70,6 @@ def test_row_4_name_of_an_active_project_is_taken(manager, managed):
         ({"name": "p", "upstream_keys": {"gr oq": KEY}}, "upstream_keys"),
         ({"name": "p\x00"}, "name"),
         ({"name": 7}, "name"),
-        ({"name": "p", "openai_key": KEY}, "openai_key"),
     ],
 )
 def test_bad_project_is_400_that_names_the_field_and_no_secret(manager, body, field):

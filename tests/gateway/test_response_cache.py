@@ -349,7 +349,6 @@ def test_an_address_is_purged_however_it_is_written(gateway, mock, manager, purg
         {"method": "GET", "url": "https://llm.example.org"},
         {"method": "DELETE", "url": "/v1/models"},
         {"method": "GET", "url": "/v1/models", "prefix": "\0"},
-        {"method": "GET", "url": "/v1/models", "prefx": "/v1"},
         {"method": 1, "url": 2},
         [],
     ],
