@@ -23,6 +23,7 @@ from core.thread_pool import Call, ThreadPool
 
 # Threads that wait for the database or an upstream: bounded, and cheap while idle.
 MAX_THREADS = 64
+MAX_ON_LOOP = 64 * 1024  # bytes that the event loop parses, searches or writes at once
 
 T = TypeVar("T")
 _inline: ContextVar[bool] = ContextVar("inline", default=False)
@@ -123,6 +124,13 @@ async def in_thread(function: Callable[..., T], *args, **kwargs) -> T:
     waiting = _waiting.get()
     threads = waiting if waiting and waiting.is_for_this_task() else _current().threads
     return await thread_pool.outcome(call, threads.submit)
+
+
+async def in_thread_if_large(size: int, function: Callable[..., T], *args, **kwargs) -> T:
+    """Return what the function makes of so many bytes; of more than MAX_ON_LOOP in a thread."""
+    if size > MAX_ON_LOOP:
+        return await in_thread(function, *args, **kwargs)
+    return function(*args, **kwargs)
 
 
 class _WaitingThread:

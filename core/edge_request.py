@@ -15,8 +15,8 @@ from core.reply_headers import RawHeaders, common_headers
 if TYPE_CHECKING:
     from core.edge import Route
 
-MAX_PARSED_ON_LOOP = 64 * 1024  # bytes; larger bodies are parsed in a thread
-# So are bodies with more of them: each takes a microsecond or two, and may be no more than `{}`.
+# A body with more of them is parsed in a thread: each takes a microsecond or two, and may be no
+# more than `{}`.
 _MAX_OBJECTS_ON_LOOP = 1_000
 
 
@@ -104,7 +104,7 @@ class Request:
             "unique_members": unique_members,
         }
         # Names that occur twice are looked for in Python.
-        limit = MAX_PARSED_ON_LOOP // 8 if unique_members else MAX_PARSED_ON_LOOP
+        limit = bridge.MAX_ON_LOOP // 8 if unique_members else bridge.MAX_ON_LOOP
         self.is_large = len(body) > limit or body.count(b"{") > _MAX_OBJECTS_ON_LOOP
         if self.is_large:
             return await bridge.in_thread(_parse_large, model, body, **arguments)

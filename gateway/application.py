@@ -12,7 +12,7 @@ from django.conf import settings
 from structlog.contextvars import bind_contextvars
 
 from accounts.edge_admission import count_request
-from core import request_checks
+from core import bridge, request_checks
 from core.asgi import Application, Headers, Receive, Scope, Send
 from core.edge_request import ClientDisconnected, Request
 from core.middleware import log_access
@@ -151,7 +151,9 @@ async def _call(
             edited = headers.of_edited(made.request.headers)
             made.request = replace(made.request, headers=edited)
     if hit := await response_cache.find(made.cache_key, exchange.request, holder):
-        body = hit.body if made.edit is None else made.edit(hit.body)
+        body = hit.body
+        if made.edit is not None:
+            body = await bridge.in_thread_if_large(len(body), made.edit, body)
         await own_replies.give(exchange, hit.status, hit.headers, body)
         return
     attempt = made.state.breaker.acquire()

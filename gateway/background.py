@@ -108,6 +108,7 @@ def _outcome(reading: Reading) -> Outcome:
         service_tier=reading.service_tier,
         http_status=200,
         error=reading.error,
+        size=reading.size,
     )
 
 

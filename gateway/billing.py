@@ -41,6 +41,8 @@ def outcome_of(
         latency_ms=_milliseconds(time.perf_counter() - started),
         first_byte_ms=None if first_byte_at is None else _milliseconds(first_byte_at - started),
         error=error or reading.error,
+        size=reading.size,
+        estimated_size=reading.size + plan.content.size,
     )
     if http_status >= _UNBILLED_FROM:
         outcome.status, outcome.usage = UsageStatus.FAILED, None
@@ -79,6 +81,7 @@ def abandoned(plan: Plan, *, started: float) -> Outcome:
         UsageStatus.ESTIMATED,
         latency_ms=_milliseconds(time.perf_counter() - started),
         error="client_gone",
+        estimated_size=plan.content.size,
     )
     _without_usage(plan, Reading(), outcome)
     return outcome

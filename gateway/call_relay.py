@@ -174,7 +174,7 @@ class CallRelay:
         if plain is None and plan.edit is not None:
             raise errors.UpstreamBroken("The upstream's answer cannot be decoded")
         if plan.secret and (answer.status >= 400 or reading.error):
-            self._mask_held(held, plain)
+            await self._mask_held(held, plain)
         elif plain is not None:
             held.replace(plain)
         sent = headers.to_client(answer.headers, secret=plan.secret)
@@ -189,14 +189,14 @@ class CallRelay:
                 body=held.data,
             )
         if plan.edit is not None and answer.status < 300:
-            held.data = plan.edit(held.data)
+            held.data = await bridge.in_thread_if_large(len(held.data), plan.edit, held.data)
         await self._send_held(answer, held, sent)
 
     def _passes(self, answer: Answer) -> bool:
         """Return whether the answer passes without being changed."""
         return self._plan.edit is None and answer.status < 400
 
-    def _mask_held(self, held: Held, plain: bytes | None) -> None:
+    async def _mask_held(self, held: Held, plain: bytes | None) -> None:
         """Mask the upstream's key in an error; replace an error that cannot be searched for it."""
         plan = self._plan
         if plain is None:
@@ -204,7 +204,10 @@ class CallRelay:
             body = json_writer.dumps(plan.protocol.error_body(error))
             held.replace(body, kind="application/json")
         else:
-            held.replace(secret_masking.in_error(plain, plan.secret))
+            masked = await bridge.in_thread_if_large(
+                len(plain), secret_masking.in_error, plain, plan.secret
+            )
+            held.replace(masked)
 
     async def _send_held(self, answer: Answer, held: Held, sent: list[tuple[str, str]]) -> None:
         if held.error is not None:
@@ -319,7 +322,9 @@ class CallRelay:
         if plan.endpoint.shows_result and status < 400:
             key = background.AnswerKey(plan.project_id, plan.upstream.name, plan.response_id)
             await background.settle(key, reading, self._exchange.request.id)
-        outcome = billing.outcome_of(
+        outcome = await bridge.in_thread_if_large(
+            reading.size,
+            billing.outcome_of,
             plan,
             reading,
             http_status=status,

@@ -93,6 +93,7 @@ class Outcome:
 
     `usage` is the upstream's own object, if it stated one, and `units` are counts beside tokens.
     `estimate` returns members of a LogEntry, for a usage that is missing or not understood.
+    `size` and `estimated_size` are the bytes that the one and the other are read from.
     """
 
     status: UsageStatus
@@ -105,6 +106,8 @@ class Outcome:
     latency_ms: int | None = None
     first_byte_ms: int | None = None
     error: str | None = None
+    size: int = 0
+    estimated_size: int = 0
 
 
 async def ledger_row(call: MeteredCall, outcome: Outcome) -> LogRow:
@@ -112,7 +115,7 @@ async def ledger_row(call: MeteredCall, outcome: Outcome) -> LogRow:
 
     Sets the status of an outcome whose usage is not understood.
     """
-    entry = _entry(call, outcome)
+    entry = await _entry(call, outcome)
     columns = call.columns() | {
         "http_status": outcome.http_status,
         "first_byte_ms": outcome.first_byte_ms,
@@ -123,28 +126,35 @@ async def ledger_row(call: MeteredCall, outcome: Outcome) -> LogRow:
     return await bridge.in_thread(log_rows.build_row, entry, call.caller, **columns)
 
 
-def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
+async def _entry(call: MeteredCall, outcome: Outcome) -> LogEntry:
     """Return the log entry of the call, as a client would report it."""
     known = call.entry() | {
         "latency_ms": outcome.latency_ms,
         "model": _storable(outcome.model or call.model, 255),
     }
     if outcome.usage is not None:
-        stated = {
-            "usage": outcome.usage,
-            "units": outcome.units or None,
-            "usage_status": outcome.status,
-            "service_tier": _storable(outcome.service_tier, 64),
-        }
         try:
-            return parsing.validate(LogEntry, known | stated)
+            return await bridge.in_thread_if_large(outcome.size, _stated, known, outcome)
         except InvalidInput as error:
             logger.warning("usage of %s is not understood: %s", call.upstream, error)
             outcome.status = UsageStatus.ESTIMATED if outcome.estimate else UsageStatus.UNKNOWN
     status = {"usage_status": outcome.status}
     is_estimated = outcome.status == UsageStatus.ESTIMATED and outcome.estimate
-    counts = outcome.estimate() if is_estimated else {}
+    counts = {}
+    if is_estimated:
+        counts = await bridge.in_thread_if_large(outcome.estimated_size, outcome.estimate)
     return parsing.validate(LogEntry, known | counts | status)
+
+
+def _stated(known: dict[str, Any], outcome: Outcome) -> LogEntry:
+    """Return the log entry with the usage that was stated. Raises InvalidInput."""
+    stated = {
+        "usage": outcome.usage,
+        "units": outcome.units or None,
+        "usage_status": outcome.status,
+        "service_tier": _storable(outcome.service_tier, 64),
+    }
+    return parsing.validate(LogEntry, known | stated)
 
 
 def _storable(text: str | None, length: int) -> str | None:

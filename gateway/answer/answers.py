@@ -1,13 +1,13 @@
 """How an upstream's answer is relayed, and the usage that it states."""
 
 import codecs
+from functools import cache
 
-from core import bridge
+from core import bridge, memory
 from core.codings import Undecodable
-from core.edge_request import MAX_PARSED_ON_LOOP
 from core.egress.http_answer import Answer
 from gateway.answer import lenient_json
-from gateway.answer.decoding import decoder_of, is_decodable
+from gateway.answer.decoding import Decoder, decoder_of, is_decodable
 from gateway.protocols.protocol import Billing, ProtocolModule, Reading
 from gateway.request.plan import Plan
 
@@ -78,18 +78,34 @@ async def decoded(data: bytes, answer: Answer) -> bytes | None:
         decoder = decoder_of(answer)
         if decoder is None or not data:
             return data
-        plain = await bridge.in_thread(decoder.feed, data)
+        return await bridge.in_thread(_decoded, data, decoder)
     except Undecodable:
         return None
+
+
+def _decoded(data: bytes, decoder: Decoder) -> bytes | None:
+    plain = decoder.feed(data)
     # Some servers leave out what follows the last byte.
     return plain if decoder.is_at_end or lenient_json.is_json(plain) else None
 
 
 async def read(data: bytes, protocol: ProtocolModule) -> Reading:
     """Return the usage and the errors that a body states."""
-    if len(data) > MAX_PARSED_ON_LOOP:
-        return await bridge.in_thread(_read, data, protocol)
+    if len(data) > bridge.MAX_ON_LOOP:
+        return await bridge.in_thread(_read_large, data, protocol)
     return _read(data, protocol)
+
+
+def _read_large(data: bytes, protocol: ProtocolModule) -> Reading:
+    """Read a body, and free its values here: the event loop would take long.
+
+    They are read again in the rare case that its text is to be estimated.
+    """
+    with memory.gc_paused():
+        reading = _read(data, protocol)
+        reading.size = len(data)
+        reading.estimate_output = cache(lambda: _read(data, protocol).estimate_output())
+    return reading
 
 
 def _read(data: bytes, protocol: ProtocolModule) -> Reading:

@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from core import memory
+
 _MAX_REREAD = 1024 * 1024  # bytes; Python's parser lets nothing else run meanwhile
 
 
@@ -16,7 +18,8 @@ def loads(data: bytes) -> Any:
     """Return the value of a JSON text. Raises ValueError."""
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        return orjson.loads(data)
+        with memory.gc_paused_for(data):
+            return orjson.loads(data)
     except orjson.JSONDecodeError:
         if len(data) > _MAX_REREAD:
             raise

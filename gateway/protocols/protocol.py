@@ -116,6 +116,7 @@ class Reading:
     is_queued: bool = False
     is_deleted: bool = False
     response_id: str | None = None
+    size: int = 0  # bytes of what it was read from, if many
     # The length of the sound that went in, where it is stated though not as usage.
     audio_seconds: float | None = None
     # Estimates the tokens of the text that was delivered.

@@ -11,7 +11,7 @@ from django.conf import settings
 from rest_framework.exceptions import ParseError
 
 from core import bridge, exact_json, json_writer, parsing, request_checks
-from core.edge_request import MAX_PARSED_ON_LOOP, Request
+from core.edge_request import Request
 from core.errors import BodyTooLarge, InvalidInput, body_fault
 from gateway import errors
 from gateway.protocols.protocol import Body, Endpoint
@@ -41,6 +41,11 @@ class Content:
         """The parameters of the call, of a JSON body or of a form."""
         return self.fields.values if self.fields is not None else self.value
 
+    @property
+    def size(self) -> int:
+        """The bytes that were read of it, and can be examined."""
+        return self.file.tell() if self.file is not None else len(self.data or b"")
+
     def rename_model(self, named: str, model: str) -> None:
         """Replace the model that a JSON body names; leave every other byte as it was sent."""
         if self.value.get("model") == named:
@@ -49,10 +54,7 @@ class Content:
 
     async def examine(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Return what a function makes of the body; of a large one in a thread."""
-        size = self.file.tell() if self.file is not None else len(self.data or b"")
-        if size > MAX_PARSED_ON_LOOP:
-            return await bridge.in_thread(function, *arguments)
-        return function(*arguments)
+        return await bridge.in_thread_if_large(self.size, function, *arguments)
 
     def close(self) -> None:
         """Give up what was held of it."""
@@ -87,12 +89,10 @@ async def _decoded(request: Request) -> bytes:
 
 
 async def _object(data: bytes, *, unique: bool) -> dict[str, Any]:
-    load = exact_json.loads
     try:
-        if len(data) > MAX_PARSED_ON_LOOP:
-            value = await bridge.in_thread(load, data, unique_members=unique)
-        else:
-            value = load(data, unique_members=unique)
+        value = await bridge.in_thread_if_large(
+            len(data), exact_json.loads, data, unique_members=unique
+        )
     except InvalidInput as error:
         raise errors.GatewayError(body_fault(error.issues[0])) from error
     except ParseError as error:

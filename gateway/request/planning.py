@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from django.conf import settings
 
 from core import bridge
-from core.edge_request import MAX_PARSED_ON_LOOP, Request
+from core.edge_request import Request
 from gateway import background, errors, upstreams
 from gateway.holders import Holder
 from gateway.protocols.protocol import Billing, Matched, ProtocolModule
@@ -211,7 +211,7 @@ async def _bound(made: Plan, holder: Holder) -> Decimal:
     try:
         if body.fields is not None or made.endpoint.billing is Billing.LATER:
             raise _price_unknown("a form asks for" if body.fields is not None else "this starts")
-        if pricing.is_loaded() and size <= MAX_PARSED_ON_LOOP:
+        if pricing.is_loaded() and size <= bridge.MAX_ON_LOOP:
             return bounds.bound(body.value, **arguments)
         return await bridge.in_thread(bounds.bound, body.value, **arguments)
     except errors.Unbounded:
