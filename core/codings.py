@@ -5,7 +5,7 @@ Source: RFC 9110, section 8.4.1.
 
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 if sys.version_info >= (3, 14):
@@ -54,20 +54,32 @@ class Decoder:
 
     def feed(self, data: bytes, *, max_length: int) -> bytes:
         """Return what `data` decodes to. Raises TooLong beyond `max_length` bytes, Undecodable."""
-        parts, members = [], 0
+        return b"".join(self.parts(data, max_length=max_length, size=max_length + 1))
+
+    def parts(self, data: bytes, *, max_length: int, size: int) -> Iterator[bytes]:
+        """Yield what `data` decodes to, at most `size` bytes at a time. Raises what `feed` does.
+
+        All of it must be taken before more data is fed.
+        """
+        members = 0
         for start in range(0, len(data), _BLOCK):
-            block = data[start : start + _BLOCK]
-            while block:
+            block, is_cut = data[start : start + _BLOCK], False
+            while block or is_cut:
                 if self.is_at_end:
+                    if not block:
+                        break
                     members += 1
                     self._begin_member(block, members)
-                part = self._decompress(block, max_length + 1)
+                part = self._decompress(block, size)
                 max_length -= len(part)
                 if max_length < 0:
                     raise TooLong("more comes out than is read")
-                parts.append(part)
-                block = self._member.unused_data
-        return b"".join(parts)
+                yield part
+                block, is_cut = self._left(), len(part) == size
+
+    def _left(self) -> bytes:
+        """Return what is to be fed again: the next member, or what zlib has not taken yet."""
+        return self._member.unused_data or getattr(self._member, "unconsumed_tail", b"")
 
     def _begin_member(self, data: bytes, count: int) -> None:
         if count > _MAX_MEMBERS:

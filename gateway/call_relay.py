@@ -18,7 +18,6 @@ from gateway.relay import Held, View, beginning, hold, stream
 from gateway.request.plan import Plan
 from gateway.settlement import Settlement
 
-_MAX_READ = 1024 * 1024  # bytes of an answer that are read at once
 _BREAKER_STATUSES = (502, 503, 504)
 # Errors that say nothing about the upstream's health.
 _NEUTRAL = (errors.RequestIncomplete, errors.UpstreamRedirects)
@@ -240,10 +239,10 @@ class CallRelay:
         await self._exchange.start(answer.status, sent, length=length)
         if left != 0:  # with the last piece the client has all
             await self._exchange.write(held.data)
-        for start in range(0, len(held.data) if is_read else 0, _MAX_READ):
-            await bridge.in_thread(view.skim, held.data[start : start + _MAX_READ])
+        if is_read:
+            await view.skim(held.data)
         ended = await stream(answer, self._exchange, view, self._plan.upstream, length=left)
-        view.finish()
+        await view.finish()
         reading = reader.reading()
         reading.is_complete = ended.error is None
         await self._settle(answer.status, ended.error, reading, held.first_byte_at)
@@ -270,7 +269,7 @@ class CallRelay:
             ended = await stream(answer, exchange, view, plan.upstream, on_first_data=self._begun)
         finally:
             streams.dec()
-        rest = view.finish()
+        rest = await view.finish()
         await self._settle(answer.status, ended.error, reader.reading(), ended.first_byte_at)
         if ended.error is None:
             await exchange.finish(rest)

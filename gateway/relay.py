@@ -7,10 +7,11 @@ An answer is read on when its client has gone, up to a limit, where it is paid f
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
-from core import joined_parts
+from core import bridge, joined_parts
 from core.codings import Undecodable
 from core.egress.http_answer import Answer, BodyFailed, BodyStalled, BrokenConnection
 from gateway import errors
@@ -22,7 +23,9 @@ from gateway.protocols.protocol import StreamReader
 from gateway.upstream_config import UpstreamConfig
 
 MAX_HELD = 32 * 1024 * 1024  # bytes of an answer that is read whole before it is sent
-_SKIMMED = 16 * 1024  # bytes; deflate makes a thousand of one, at the most
+_MAX_READ = 1024 * 1024  # bytes that are read at once
+_SKIMMED = 16 * 1024  # coded bytes; deflate makes a thousand of one, at the most
+_MAX_FED_ON_LOOP = 16 * 1024  # bytes; whatever they are, they take a few milliseconds
 # What ends a transfer early.
 _ENDINGS = (ClientGone, TimeoutError, Undecodable, BrokenConnection)
 
@@ -68,36 +71,68 @@ class View:
     def has_data(self) -> bool:
         return not self.is_readable or self._reader.has_data
 
+    def is_quick(self, data: bytes) -> bool:
+        """Return whether a piece is to be fed at once, as nearly all are."""
+        if not self.is_readable:
+            return True
+        return self._decoder is None and self._work(data) <= _MAX_FED_ON_LOOP
+
     def feed(self, data: bytes) -> bytes:
-        """Return what the client gets. Raises Undecodable where it should get it decoded."""
-        if self._decoder is None and self.is_readable:
-            forward = self._stream.feed(data)
-        else:
-            forward = self._decoded(data)
+        """Return what the client gets of a plain piece."""
+        forward = self._stream.feed(data) if self.is_readable else data
         return forward if self._mask is None else self._mask.feed(forward)
 
-    def skim(self, data: bytes) -> None:
-        """Read what the client gets as it is, in pieces that no coding makes too long."""
-        for start in range(0, len(data), _SKIMMED):
-            self.feed(data[start : start + _SKIMMED])
+    async def fed(self, data: bytes) -> AsyncIterator[bytes]:
+        """Yield what the client gets of any piece, without holding up the event loop.
 
-    def _decoded(self, data: bytes) -> bytes:
-        if not self.is_readable:
-            return data
+        Raises Undecodable where the client should get it decoded.
+        """
+        if self._decoder is None or not self.is_readable:
+            yield await self._by_size(self._work(data), self.feed, data)
+            return
         try:
-            forward = self._stream.feed(self._decoder.feed(data))
+            for number, plain in enumerate(self._decoder.short_parts(data)):
+                if number:
+                    await asyncio.sleep(0)
+                forward = await self._by_size(self._work(plain), self.feed, plain)
+                if self.is_decoded:
+                    yield forward
         except Undecodable:
             self.is_readable = False
             if self.is_decoded:
                 raise
-            return data
-        return forward if self.is_decoded else data
+        if not self.is_decoded:
+            yield data
 
-    def finish(self) -> bytes:
+    async def skim(self, data: bytes) -> None:
+        """Read what the client gets as it is, in pieces that no coding makes too long."""
+        size = _MAX_READ if self._decoder is None else _SKIMMED
+        for start in range(0, len(data), size):
+            async for _ in self.fed(data[start : start + size]):
+                pass
+
+    async def finish(self) -> bytes:
+        """Return what the client gets at the end."""
+        return await self._by_size(self._work(), self._finish)
+
+    def _finish(self) -> bytes:
         rest = self._stream.finish() if self.is_readable else b""
         if self._decoder is not None and not self.is_decoded:
             return b""
         return rest if self._mask is None else self._mask.feed(rest) + self._mask.finish()
+
+    def _work(self, data: bytes = b"") -> int:
+        return self._stream.work(data) + (self._mask.waiting if self._mask else 0)
+
+    async def _by_size(self, size: int, function: Callable[..., bytes], *data: bytes) -> bytes:
+        if size <= _MAX_FED_ON_LOOP or not self.is_readable:
+            return function(*data)
+        call = asyncio.ensure_future(bridge.in_thread(function, *data))
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await asyncio.wait({call})  # or the end would be read while it still reads
+            raise
 
 
 async def stream(
@@ -118,9 +153,8 @@ async def stream(
     received = 0
     left = _limit_draining(response, exchange, upstream)
 
-    def forwarded(data: bytes) -> bytes:
+    def noted(data: bytes, forward: bytes) -> bytes:
         nonlocal received
-        forward = view.feed(data)
         received += len(data)
         if ended.first_byte_at is None and view.has_data:
             ended.first_byte_at = time.perf_counter()
@@ -132,13 +166,18 @@ async def stream(
         return forward
 
     def pass_on(data: bytes) -> bool:
-        if can_write := exchange.can_write_now:
-            exchange.write_now(forwarded(data))
+        if can_write := exchange.can_write_now and view.is_quick(data):
+            exchange.write_now(noted(data, view.feed(data)))
         return can_write
 
     try:
         while data := await response.read(pass_on):
-            await exchange.write(forwarded(data))
+            if view.is_quick(data):
+                await exchange.write(noted(data, view.feed(data)))
+            else:
+                async with aclosing(view.fed(data)) as pieces:
+                    async for forward in pieces:
+                        await exchange.write(noted(data, forward))
             left -= len(data) if exchange.is_gone else 0
             if left < 0:
                 raise ClientGone

@@ -18,6 +18,8 @@ from typing import Protocol
 _LINE_END = rb"(?:\r\n|\n|\r(?!\n|\Z))"
 # Not `{2}`, before which `re` looks at every byte instead of searching for the first ones.
 _BLANK_LINE = re.compile(_LINE_END + _LINE_END)
+# The last byte of a line end, and the first of another.
+_LINE_ENDS = (b"\n\n", b"\n\r", b"\r\r")
 _SPACE = rb"\s*(?:data:\s*)*"  # in JSON, which may have several lines in an event
 COLON = rb"%s:%s" % (_SPACE, _SPACE)  # between a name and its value
 _CHOICE = re.compile(rb'"choices"%s\[%s\{' % (COLON, _SPACE))
@@ -81,6 +83,17 @@ class EventStream:
         self._is_shown = False  # it will not be hidden
         self._is_cut = False  # its beginning has been shown
 
+    def work(self, data: bytes = b"") -> int:
+        """Return how many bytes `feed` will look at, or `finish` if there are no more data.
+
+        An event that has not ended is looked at when it ends, or becomes too long.
+        """
+        if not self._open:
+            return len(data)
+        size = len(self._open) + len(data)
+        may_end = b"\n" in data or b"\r" in data or self._open.endswith(b"\r")
+        return size if may_end or not data or size > self._max_shown else len(data)
+
     def feed(self, data: bytes) -> bytes:
         """Return what the client may have of the stream so far, and has not been sent."""
         if not self._open and data.endswith(b"\n\n"):  # whole events, as they usually are
@@ -135,12 +148,16 @@ class EventStream:
             self._meter.see(b"".join(self._unseen))
             self._unseen, self._unseen_size = [], 0
 
+    @property
+    def _max_shown(self) -> int:
+        return _MAX_PART if self._is_cut else _MAX_EVENT
+
     def _show_part(self) -> None:
         """Show a part of an event that is too long, and keep its end.
 
         What is cut there stands whole in the next part.
         """
-        if len(self._open) > (_MAX_PART if self._is_cut else _MAX_EVENT):
+        if len(self._open) > self._max_shown:
             self._show_kept()
             self._meter.see(bytes(self._open), is_part=True)
             del self._open[: len(self._open) - _MAX_HELD]
@@ -177,7 +194,14 @@ def last_end(data: bytes | bytearray, start: int) -> int:
     """Return the end of the last complete event; 0 without any."""
     if (end := data.rfind(b"\n\n", start)) >= 0 and b"\r" not in data[end:]:
         return end + 2
-    last = 0
-    for match in _BLANK_LINE.finditer(data, start):
-        last = match.end()
-    return last
+    return max(_end_of_last(pair, data, start) for pair in _LINE_ENDS)
+
+
+def _end_of_last(pair: bytes, data: bytes | bytearray, start: int) -> int:
+    """Return the end of the last two line ends of this kind; 0 without any."""
+    at = data.rfind(pair, start)
+    if pair.endswith(b"\r") and at + 2 == len(data):  # a newline may follow
+        at = data.rfind(pair, start, len(data) - 1)
+    if at < 0:
+        return 0
+    return at + 2 + (pair.endswith(b"\r") and data.startswith(b"\n", at + 2))

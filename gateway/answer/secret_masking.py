@@ -35,6 +35,11 @@ class StreamMask:
         self._passed = 0  # how much of it the client already has
         self._is_cut = False  # its beginning has been dropped, so its type is unknown
 
+    @property
+    def waiting(self) -> int:
+        """The bytes that wait for the end of an event with the secret, and are searched again."""
+        return len(self._open) - self._passed
+
     def feed(self, data: bytes) -> bytes:
         if not self._open and data.endswith(b"\n\n") and not self._is_quoted(data):
             return data  # the usual case: whole events

@@ -6,12 +6,13 @@ The numbers themselves are read by usage/reports/, as those of any report.
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from json import JSONDecoder
 from typing import Any
 
 import orjson
 
+from core import bridge
 from gateway.answer import lenient_json
 from gateway.answer.estimates import tokens_of
 from gateway.answer.event_stream import COLON, USAGE, data_of, last_end, split
@@ -23,7 +24,9 @@ from gateway.protocols.protocol import Reading
 # escaped, so none of these names, closed by a plain quote, is found inside of a text.
 _TEXT = re.compile(
     rb'"(content|text|delta|arguments|reasoning|reasoning_content|refusal|transcript)"\s*:\s*'
-    rb'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\Z)'  # an answer may be cut off
+    # Possessive, because each escape of a long text would be kept to return to. An answer may be
+    # cut off.
+    rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\Z)'
 )
 _TOOL_USAGE = re.compile(rb'"tool_usage"%s\{' % COLON)
 _TIER = re.compile(rb'"service_tier"%s"(\w+)"' % COLON)
@@ -92,7 +95,7 @@ class StreamReader:
         self._error: str | None = None
         self._has_failed = False
         self._model: str | None = None
-        self._first = b""  # the events that named the model
+        self._begun: Callable[[], Reading] = Reading  # what the first event said
         self._has_ended = False
         self._delivered = _Text()
         self._repeated = 0  # tokens of the longest text that stood in one event alone
@@ -101,7 +104,10 @@ class StreamReader:
         """Read whole events, or a part of a very long one."""
         self.has_data = self.has_data or b"data:" in events
         if self._model is None and (match := _MODEL.search(events)):
-            self._model, self._first = match[1].decode("utf-8", "replace"), events
+            self._model = match[1].decode("utf-8", "replace")
+            self._begun = cache(partial(_begun_by, events))
+            if len(events) > bridge.MAX_ON_LOOP:
+                self._begun()  # here, because `reading` is for the event loop
         if match := USAGE.search(events):
             start = last_end(events[: match.start()], 0)
             self._note_usage(events[start:], _stated_in_part if is_part else _stated_in)
@@ -123,7 +129,7 @@ class StreamReader:
         )
         if (stated := self._stated) is not None:
             reading.usage, reading.units = stated.usage, stated.units
-            reading.service_tier = stated.service_tier
+            reading.service_tier, reading.size = stated.service_tier, stated.size
             reading.model = stated.model or reading.model
         known = stated or self._begun()
         reading.response_id = known.response_id
@@ -134,11 +140,6 @@ class StreamReader:
     def output_tokens(self) -> int:
         """About how many tokens the text has that was seen."""
         return self._delivered.tokens or self._repeated
-
-    def _begun(self) -> Reading:
-        """Return what the first event says, such as of an answer made in the background."""
-        event = next(filter(_MODEL.search, split(self._first)), b"")
-        return read_answer(_value_of(event))
 
     def _note_usage(self, events: bytes, stated_in: Callable[[bytes], Reading]) -> None:
         """Keep the last usage: many repeat a running total with every chunk.
@@ -202,8 +203,16 @@ class _Text:
                 self._other_tokens += tokens_of(_unescaped(written))
 
 
+def _begun_by(events: bytes) -> Reading:
+    """Return what the event says that names the model, such as of an answer in the background."""
+    return _stated_in(next(filter(_MODEL.search, split(events)), b""))
+
+
 def _stated_in(event: bytes) -> Reading:
-    return read_answer(_value_of(event))
+    reading = read_answer(_value_of(event))
+    reading.size = len(event)
+    reading.estimate_output = int  # else it keeps all values, which the event loop would free
+    return reading
 
 
 def _stated_in_part(event: bytes) -> Reading:

@@ -9,7 +9,7 @@ from gateway.answer import answers, estimates, model_list, secret_masking
 from gateway.protocols import openai_answers
 from gateway.request import planning, restrictions, upstream_requests
 from tests.gateway.conftest import counts
-from tests.gateway.upstream import chat, reply
+from tests.gateway.upstream import chat, chunk, reply, stop, stream
 
 SIZES = pytest.mark.parametrize(("count", "is_small"), [(1, True), (5_000, False)])
 
@@ -49,13 +49,14 @@ def test_large_bodies_are_examined_in_a_thread(gateway, mock, watch, count, is_s
 
 
 @SIZES
-def test_large_usage_is_read_in_a_thread(gateway, mock, watch, count, is_small):
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_large_usage_is_read_in_a_thread(gateway, mock, watch, is_stream, count, is_small):
     seen = watch(billing, "outcome_of", seen={})
     watch(metered_calls, "_stated", seen=seen)
     details = {f"number of detail {n}": n for n in range(count)}
     answer = chat(usage={"prompt_tokens": 10, "completion_tokens": 5, "details": details})
-    mock.script = reply(answer)
-    gateway.chat()
+    mock.script = stream(chunk(answer), stop()) if is_stream else reply(answer)
+    gateway.chat(stream=is_stream)
     assert seen == {"outcome_of": is_small, "_stated": is_small}
     assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
 
