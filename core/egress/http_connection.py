@@ -20,6 +20,7 @@ from core.egress.http_answer import (
 )
 
 _MAX_HEAD = 64 * 1024  # bytes; a Content-Security-Policy may exceed 8 KB
+_MAX_HEADERS = 1_000  # more take the event loop too long; Python's own client takes 100
 _MAX_AT_ONCE = 256 * 1024  # bytes; a longer body is sent in pieces, whose progress is seen
 # Deviations that servers send, that are unambiguous, and that other clients accept.
 _LENIENCIES = {
@@ -227,6 +228,8 @@ class HttpConnection(asyncio.Protocol):
             self._break("the answer has a transfer coding that was not asked for", MalformedAnswer)
             return
         self._limit_head(sum(len(name) + len(value) + 4 for name, value in headers))
+        if len(headers) > _MAX_HEADERS:
+            self._break(f"there are more than {_MAX_HEADERS} headers", MalformedAnswer)
         if self._answer is None:
             return
         self._is_kept = self._parser.should_keep_alive() and not self._is_for_head

@@ -45,6 +45,8 @@ async def plan(
     call_labels = labels.read(request)
     all_upstreams = await upstreams.current()
     is_checked = holder.is_restricted or all_upstreams.have_whitelists
+    if is_checked:
+        policies.check_count(request.query_string)
     body = await content.read(request, matched.endpoint, is_checked=is_checked)
     try:
         return await _plan(request, protocol, matched, holder, path, token, body, call_labels)
@@ -77,7 +79,8 @@ async def _plan(
         # From here on, the body is what the upstream gets.
         await body.examine(_rename_model, body, matched, named, model)
     policies.check_params(upstream, {**body.params, **_models(body, matched, model, upstream)})
-    policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
+    if upstream.param_whitelist:
+        policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
     if holder.has_budget and endpoint.billing is Billing.LATER and not settings.GATEWAY_UNBOUNDED:
         raise _price_unknown("this starts")
     if holder.is_restricted:

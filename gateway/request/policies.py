@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from core.origins import DEFAULT_PORTS
+from core.parsing import MAX_PARAMETERS
 from gateway import errors
 from gateway.holders import Holder
 from gateway.upstream_config import UpstreamConfig
@@ -67,6 +68,12 @@ def check_upstream(
     origins = upstream.allowed_origins
     if origins and origin is not None and not _is_among(origin, origins):
         raise errors.OriginNotAllowed("Origin not allowed")
+
+
+def check_count(query_string: str) -> None:
+    """Raise GatewayError for a query whose parameters are too many to be checked."""
+    if max(map(query_string.count, "&;")) >= MAX_PARAMETERS:
+        raise errors.GatewayError(f"The query has more than {MAX_PARAMETERS} parameters")
 
 
 def check_params(upstream: UpstreamConfig, params: Mapping[str, Any]) -> None:

@@ -219,6 +219,26 @@ def test_row_21_parameters_of_a_query(gateway, mock, upstreams_file):
         assert gateway.post(path, {"model": "gpt-4o"}).status_code == status
 
 
+@pytest.mark.parametrize("separator", "&;")
+def test_parameters_of_a_query_are_checked_up_to_a_thousand(
+    gateway, mock, upstreams_file, separator
+):
+    mock.script = reply(chat())
+    long = "/v1/chat/completions?" + separator.join(f"a{n}=b" for n in range(1_001))
+    short = long.rpartition(separator)[0]
+
+    def statuses() -> list[int]:
+        return [gateway.post(path, {"model": "gpt-4o"}).status_code for path in (short, long)]
+
+    assert statuses() == [200, 200]
+    assert mock.requests[-1].target == long
+    gateway.use(allowed_models=["gpt-*"])
+    assert statuses() == [200, 400]
+    gateway.use()
+    whitelist(mock, upstreams_file)
+    assert statuses() == [200, 400]
+
+
 def test_row_22_a_refused_origin_is_not_allowed_to_read(gateway, mock, upstreams_file):
     whitelist(mock, upstreams_file, "    allowed_origins: [https://www.example.com]\n")
     mock.script = reply(chat())

@@ -58,10 +58,11 @@ def test_a_connection_that_ends_before_any_byte_says_so(run, is_reused):
         OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
         OK + b"X: " + b"a" * 70_000,
         OK + b"X: a\r\n" * 20_000,
+        OK + b"X: a\r\n" * 1_000 + b"Content-Length: 0\r\n\r\n",
         OK + b"X: " + b"a" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n",
         OK + b"X: a" + b"\r\nX: a" * 20_000 + b"\r\nContent-Length: 0\r\n\r\n",
     ],
-    ids=["other", "length", "lengths", "chunk", "header", "headers", "one", "whole"],
+    ids=["other", "length", "lengths", "chunk", "header", "headers", "many", "one", "whole"],
 )
 def test_what_is_no_answer_is_refused(run, data):
     async def story(client, server):

@@ -15,7 +15,7 @@ DATE = (b"date", b"Thu, 26 Nov 2026 12:00:00 GMT")
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 LARGE_HEADS = {
     "target": b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
-    "headers": b"GET / HTTP/1.1\r\n" + b"A: bcdefg\r\n" * 7000 + b"\r\n",
+    "headers": b"GET / HTTP/1.1\r\n" + (b"A: " + b"x" * 95 + b"\r\n") * 700 + b"\r\n",
     "one header": b"GET / HTTP/1.1\r\nA: " + b"x" * 70_000 + b"\r\n\r\n",
 }
 

@@ -119,7 +119,7 @@ def test_what_is_not_supported_is_501(run, request_):
 
 
 ENDLESS = LARGE_HEADS | {
-    "trailers": POST + b"0\r\n" + b"A: bcdefg\r\n" * 7000,
+    "trailers": POST + b"0\r\n" + (b"A: " + b"x" * 95 + b"\r\n") * 700,
     "an extension": POST + b"1;" + b"x" * 70_000,
 }
 
@@ -146,6 +146,29 @@ def test_headers_without_end_are_refused(run, sent):
         assert head.startswith(b"HTTP/1.1 431 ") and b"65536 bytes" in body
         client.write(bytes(MEGABYTE))  # not read by us as a request
         client.writer.write_eof()
+        assert await client.rest() == b""
+
+    run(echo, story)
+
+
+def of_target(length: int) -> bytes:
+    return b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * (length - 1))
+
+
+def of_headers(count: int) -> bytes:
+    return b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * (count - 1) + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("make", "most", "status", "reason"),
+    [(of_target, 32_768, 414, b"32768 bytes"), (of_headers, 1_000, 431, b"1000 headers")],
+)
+def test_heads_that_take_long_to_read_are_refused(run, make, most, status, reason):
+    async def story(server):
+        client = await server.connect()
+        assert (await client.ask(make(most)))[0].startswith(b"HTTP/1.1 200 ")
+        head, body = await client.ask(make(most + 1))
+        assert head.startswith(b"HTTP/1.1 %d " % status) and reason in body
         assert await client.rest() == b""
 
     run(echo, story)
