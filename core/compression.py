@@ -17,14 +17,19 @@ from django.utils.text import compress_string
 MIN_PAGE_BYTES = 1_400  # a packet
 MIN_JSON_BYTES = 32 * 1024  # below, it costs a caller nearby more time than it saves
 _RANDOM_BYTES = 100
+_MAX_CODINGS = 100
 _PAGES = ("text/html",)
 _OTHERS = ("application/json", "application/vnd.oai.openapi+json", "text/csv", "text/plain")
 
 
 def accepted_codings(header: str) -> set[str]:
-    """Return the codings that an `Accept-Encoding` admits: those with a `q` of 0 are refused."""
+    """Return the codings that an `Accept-Encoding` admits: those with a `q` of 0 are refused.
+
+    None where very many are listed, which takes long to read.
+    """
     codings = set()
-    for part in header.lower().split(","):
+    parts = header.lower().split(",")
+    for part in parts if len(parts) <= _MAX_CODINGS else ():
         name, *parameters = (text.strip() for text in part.split(";"))
         refused = any(re.fullmatch(r"q\s*=\s*0(\.0*)?", text) for text in parameters)
         if name and not refused:

@@ -31,6 +31,15 @@ class ConditionalRequest(Protocol):
     headers: Mapping[str, str]
 
 
+_MAX_TAGS = 100  # more take Django milliseconds, a regular expression for each
+
+
+def _shortened(tags: str, etag: str) -> str:
+    """Return a list of entity tags; of a very long one, of its rest only those like this one."""
+    first, rest = (parts := tags.split(","))[:_MAX_TAGS], parts[_MAX_TAGS:]
+    return ",".join([*first, *{tag for tag in rest if etag.removeprefix("W/") in tag}])
+
+
 def not_modified(request: ConditionalRequest, headers: Mapping[str, str]) -> HttpResponse | None:
     """Return a 304 with these headers if the caller has the version of their `ETag`.
 
@@ -40,6 +49,7 @@ def not_modified(request: ConditionalRequest, headers: Mapping[str, str]) -> Htt
     if not stated:
         return None
     etag = headers["ETag"]
+    stated = {name: _shortened(value, etag) for name, value in stated.items()}
     conditions = HttpRequest()
     conditions.method = request.method
     conditions.META = {HttpHeaders.to_wsgi_name(name): value for name, value in stated.items()}

@@ -18,6 +18,7 @@ from core.schemas import INT32_MAX
 MAX_LIFETIME_SECONDS = int(timedelta(days=7).total_seconds())
 _SECONDS = re.compile(r"0*(\d+)", re.ASCII)
 _MAX_DIGITS = len(str(INT32_MAX))
+_MAX_DIRECTIVES = 100
 _FORBIDDING = ("no-store", "no-cache", "private")
 
 
@@ -37,9 +38,13 @@ class CacheKey:
 
 
 def directives(cache_control: str) -> dict[str, str]:
-    """Return the directives of a `Cache-Control` with their values; of equal ones the first."""
+    """Return the directives of a `Cache-Control` with their values; of equal ones the first.
+
+    Very many, which take long to read, are `no-store`.
+    """
     stated: dict[str, str] = {}
-    for part in cache_control.split(","):
+    parts = cache_control.split(",")
+    for part in parts if len(parts) <= _MAX_DIRECTIVES else ("no-store",):
         name, _, value = part.strip().partition("=")
         if name:
             stated.setdefault(name.strip().lower(), value.strip(' "'))

@@ -105,6 +105,16 @@ def test_a_kept_answer_is_for_those_who_may_make_the_call(gateway, project, mock
     within_a_second(lambda: gateway.chat(headers=OPT_IN).status_code == refusal)
 
 
+def test_an_answer_is_not_kept_where_very_much_is_said_of_that(gateway, mock):
+    mock.script = reply(MODELS, Cache_Control="public, max-age=60" + ", a=b" * 98)
+    gateway.get("/v1/models")
+    assert marks(gateway.get("/v1/models")) == HIT
+    mock.script = reply({"data": []}, Cache_Control="public, max-age=60" + ", a=b" * 99)
+    assert marks(gateway.get("/v1/models/o3")) == NONE
+    many = {"Cache-Control": "max-age=60" + ", a=b" * 100}
+    assert marks(gateway.get("/v1/models", headers=many)) == NONE
+
+
 def test_an_answer_is_kept_for_the_upstream_key_that_got_it(gateway, own_key, mock):
     ours = {"object": "list", "data": [{"id": "ft:gpt-4o:ours"}]}
     mock.script = in_turn(reply(MODELS, **PUBLIC), reply(ours, **PUBLIC))

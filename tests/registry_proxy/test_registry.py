@@ -1,5 +1,6 @@
 import pytest
 
+from core import conditional
 from registry_proxy.models import Snapshot
 from tests.registry_proxy import samples
 
@@ -54,6 +55,30 @@ def test_a_current_copy_is_answered_with_304(anonymous, refreshed, form, extra):
     assert response["ETag"] == ("W/" if "W/" in form else "") + first["ETag"]
     assert response["Cache-Control"] == "public, max-age=3600"
     assert "Accept-Encoding" in response["Vary"]
+
+
+MANY_TAGS = ", ".join(f'"{number}"' for number in range(5_000))
+
+
+@pytest.mark.parametrize(
+    ("tags", "statuses"), [(f"{MANY_TAGS}, {{etag}}", (304, 200)), (MANY_TAGS, (200, 412))]
+)
+def test_a_tag_is_found_among_very_many(anonymous, refreshed, monkeypatch, tags, statuses):
+    """Those that cannot be meant are not even given to Django, which reads each for some time."""
+    read = []
+    conditional_response = conditional.get_conditional_response
+
+    def noting(request, **options):
+        read.append(max(len(value) for name, value in request.META.items() if "MATCH" in name))
+        return conditional_response(request, **options)
+
+    monkeypatch.setattr(conditional, "get_conditional_response", noting)
+    refreshed(8, 19)
+    tags = tags.format(etag=anonymous.get("/registry")["ETag"])
+    got = anonymous.get("/registry", HTTP_IF_NONE_MATCH=tags).status_code
+    matched = anonymous.get("/registry", HTTP_IF_MATCH=tags).status_code
+    assert (got, matched) == statuses
+    assert len(tags) > 30_000 and max(read) < 1_000
 
 
 @pytest.mark.parametrize("path", ["/registry", "/registry?providers=openai"], ids=["edge", "view"])

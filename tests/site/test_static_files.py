@@ -82,6 +82,8 @@ def hashed(server) -> str:
         ("gzip;q=0", None),
         ("gzip; q=0.000, identity", None),
         ("xgzip", None),
+        ("br, " * 99 + "gzip", "gzip"),
+        ("br, " * 100 + "gzip", None),  # so many take long to read
     ],
 )
 def test_d1_codings(server, hashed, accepted, coding):
