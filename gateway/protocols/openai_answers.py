@@ -4,7 +4,7 @@ The numbers themselves are read by usage/reports/, as those of any report.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 from json import JSONDecoder
@@ -28,6 +28,9 @@ _TEXT = re.compile(
     # cut off.
     rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\Z)'
 )
+# The same for long events, in two steps: no other thread runs while a pattern is matched.
+_TEXT_BEGINS = re.compile(_TEXT.pattern.partition(rb"([^")[0])
+_TEXT_PIECE = re.compile(rb'(?:[^"\\]{1,64}+|\\.){1,1024}+')
 _TOOL_USAGE = re.compile(rb'"tool_usage"%s\{' % COLON)
 _TIER = re.compile(rb'"service_tier"%s"(\w+)"' % COLON)
 _MODEL = re.compile(rb'"model"%s"([^"\\]+)"' % COLON)
@@ -192,8 +195,7 @@ class _Text:
     def add(self, events: bytes) -> None:
         """Count the text once that a choice has under two names, one after the other."""
         last, last_name = b"", b""
-        for match in _TEXT.finditer(events):
-            name, written = match.groups()
+        for name, written in _texts_in(events):
             if written == last and name != last_name:
                 continue
             last, last_name = written, name
@@ -201,6 +203,21 @@ class _Text:
                 self._characters += len(written)
             else:
                 self._other_tokens += tokens_of(_unescaped(written))
+
+
+def _texts_in(events: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the texts in events, as they are written, each with the name of its member."""
+    if len(events) <= bridge.MAX_ON_LOOP:
+        yield from (match.groups() for match in _TEXT.finditer(events))
+        return
+    end = 0
+    while match := _TEXT_BEGINS.search(events, end):
+        end = match.end()
+        while piece := _TEXT_PIECE.match(events, end):
+            end = piece.end()
+        if events[end : end + 1] in (b'"', b""):
+            yield match[1], events[match.end() : end]
+            end += 1
 
 
 def _begun_by(events: bytes) -> Reading:

@@ -87,3 +87,33 @@ def test_a_long_event_in_small_pieces_is_read_once(gateway, mock, seen):
     mock.script = stream(*pieces(long, 500), LAST)
     assert gateway.chat(stream=True).content == long + LAST
     assert len(seen[False]) == 1
+
+
+def delivered(*events: bytes) -> int:
+    reader = StreamReader()
+    for each in events:
+        reader.see(each)
+    return reader.output_tokens
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"some word",
+        rb"a \"quote\"",
+        rb"a \\",
+        rb"\u65e5\u672c",
+        "日本".encode(),
+        b"",
+        rb"\n" * 3_000,
+    ],
+)
+@pytest.mark.parametrize("after", [b'"}}]}\n\n', b'", "text": "abcd"}}]}\n\n', b""])
+def test_long_events_have_the_text_of_short_ones(written, after):
+    """They are searched in pieces."""
+    short = b'data: {"choices":[{"delta":{"content": "%b%b' % (written, after)
+    blanks = b"data: %b\n\n" % (b" " * 70_000)
+    assert delivered(blanks + short) == delivered(short)
+    assert delivered(blanks + short * 3) == delivered(short * 3)
+    long = content("abcd" * 20_000)
+    assert delivered(long) == 20_000 and delivered(long[:-20]) > 19_990
