@@ -139,14 +139,17 @@ def test_progress_on_the_stream_keeps_its_call_alive(execute, settings, token, k
 @pytest.mark.parametrize(
     "refusal",
     [
-        answer(b"", status="405 Method Not Allowed"),
+        answer(b"id: 1\n\n", status="405 Method Not Allowed", Content_Type="text/event-stream"),
         answer(b"", status="401 Unauthorized"),
-        answer(b"<html>", Content_Type="text/html"),
+        answer(b"id: 1\n\n", Content_Type="text/html"),
+        answer(b"data: {}\n\n", Content_Type="text/event-stream"),
         b"",
     ],
-    ids=["no stream", "other credentials", "page", "closed"],
+    ids=["no stream", "other credentials", "page", "ended", "closed"],
 )
-def test_server_without_a_stream_is_asked_once(execute, refusal):
+def test_server_without_a_stream_is_asked_once(execute, monkeypatch, refusal):
+    monkeypatch.setattr(standalone_stream, "_MAX_RETRY_SECONDS", 0)
+
     def refuse(connection, message, headers):
         connection.sendall(refusal)
         connection.close()
@@ -157,6 +160,10 @@ def test_server_without_a_stream_is_asked_once(execute, refusal):
 
     with running(WithSession(refuse, call)) as server:
         assert execute(server)["output"] == DONE
+        for thread in threading.enumerate():
+            if thread.name == "mcp-stream":
+                thread.join(5)
+                assert not thread.is_alive()
     assert len(gets(server)) == 1
 
 
@@ -166,12 +173,17 @@ def test_server_without_sessions_is_not_asked(execute):
     assert gets(server) == []
 
 
-def test_ended_stream_is_resumed(execute, monkeypatch):
-    monkeypatch.setattr(standalone_stream, "_MIN_SECONDS", 0)
+@pytest.mark.parametrize(
+    ("id", "limit", "seconds"),
+    [("7", "_MIN_SECONDS", 0), ("", "_MIN_SECONDS", 0), ("7", "_MAX_RETRY_SECONDS", 0.01)],
+    ids=["lasted", "lasted without ids", "ended at once"],
+)
+def test_ended_stream_is_resumed(execute, monkeypatch, id, limit, seconds):
+    monkeypatch.setattr(standalone_stream, limit, seconds)
 
     def end(connection, message, headers):
         if len(gets(server)) == 1:
-            connection.sendall(STREAM + b"\r\n" + event(CHANGED, id="7"))
+            connection.sendall(STREAM + b"\r\n" + event(CHANGED, id=id))
             connection.close()
         else:
             connection.sendall(STREAM + b"\r\n")
@@ -184,11 +196,12 @@ def test_ended_stream_is_resumed(execute, monkeypatch):
     with running(WithSession(end, call)) as server:
         assert execute(server)["output"] == DONE
         first, second = gets(server)
-    assert ("last-event-id" in first, second["last-event-id"]) == (False, "7")
+    assert ("last-event-id" in first, second.get("last-event-id", "")) == (False, id)
 
 
-def test_stream_that_its_server_ends_at_once_is_polled(execute, monkeypatch):
+def test_stream_that_its_server_ends_at_once_is_polled(execute, monkeypatch, settings):
     """Such a stream is an id, `retry`, and the end, until there is a message (SEP-1699)."""
+    settings.MCP_TIMEOUT = 1.8  # less than two polls without `retry` take
     monkeypatch.setattr(standalone_stream, "_MIN_RETRY_SECONDS", 0)
     refused = threading.Event()
 
@@ -226,6 +239,25 @@ def test_stream_ends_with_its_session(execute):
         pool.forget(id)
         assert ended.wait(5)
         server.wait_for(lambda: any(method == "DELETE" for method, *_ in server.requests))
+
+
+def test_stream_that_opens_after_its_session_is_closed(execute, monkeypatch):
+    monkeypatch.setattr(standalone_stream, "_OPENING_SECONDS", 0)
+    forgotten, ended = threading.Event(), threading.Event()
+
+    def open_late(connection, message, headers):
+        forgotten.wait(5)
+        connection.sendall(STREAM + b"\r\n")
+        if connection.recv(1) == b"":
+            ended.set()
+
+    with running(WithSession(open_late)) as server:
+        execute(server)
+        (id,) = pool._slots
+        pool.forget(id)
+        server.wait_for(lambda: any(method == "DELETE" for method, *_ in server.requests))
+        forgotten.set()
+        assert ended.wait(5)
 
 
 @pytest.mark.peers
