@@ -75,8 +75,8 @@ class AggregatedServers:
         if uri.startswith(UI_SCHEME):
             server = self._server_of_app(uri)
             return (server, uri) if server else None
-        prefix, _, own = uri.partition("+")
-        server = self.servers.get(prefix)
+        prefix, separator, own = uri.partition("+")
+        server = self.servers.get(prefix) if separator else None
         return (server, own) if server else None
 
     def _server_of_app(self, uri: str) -> Server | None:

@@ -200,6 +200,12 @@ def test_unknown_app_and_that_of_a_stranger_are_not_found(ask, peer, other_api):
         assert reply["error"]["code"] == -32602
 
 
+@pytest.mark.parametrize("uri", ["calc", "other+file:///a", "+file:///a", "file:///a"])
+def test_address_of_no_server_is_not_asked_for(ask, peer, uri):
+    assert ask("resources/read", expect=400, uri=uri)["error"]["code"] == -32602
+    assert peer.sent("resources/read") == []
+
+
 STEPS = [{"progress": 1, "total": 3}, {"progress": 2, "message": "half", "com.example/x": 1}]
 
 
