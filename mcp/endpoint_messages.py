@@ -35,8 +35,8 @@ def checked(sent: object) -> dict:
     """Return what was sent if it is a JSON-RPC message. Raises Failure."""
     if not isinstance(sent, dict) or sent.get("jsonrpc") != "2.0":
         raise Failure(protocol.INVALID_REQUEST, "The body should be one JSON-RPC message")
-    is_notification = "id" not in sent and isinstance(sent.get("method"), str)
-    if not (is_request(sent) or is_notification or protocol.is_response(sent)):
+    has_method = isinstance(sent.get("method"), str)
+    if not (has_method or is_request(sent) or protocol.is_response(sent)):
         text = "A message should have a method, or be a response with a result or an error"
         raise Failure(protocol.INVALID_REQUEST, text)
     return sent

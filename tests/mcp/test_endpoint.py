@@ -5,7 +5,8 @@ import pytest
 from mcp.models import Server, ToolExecution
 from mcp.offered_names import slug
 from tests.mcp.conftest import META, MODERN, SCHEMA, SERVER
-from tests.mcp.peers.scripted import result, scripted
+from tests.mcp.peers.scripted import error as refusal
+from tests.mcp.peers.scripted import hang, result, scripted
 
 HANDSHAKE = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 LISTS = {
@@ -78,6 +79,7 @@ def test_discovery_names_the_stateless_revision(found):
     agreed = found("server/discover")
     assert agreed["supportedVersions"] == [MODERN]
     assert {"tools", "resources", "prompts"} <= agreed["capabilities"].keys()
+    assert (agreed["ttlMs"], agreed["cacheScope"]) == (0, "private")
     assert agreed["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "llmring-server"
 
 
@@ -194,6 +196,55 @@ def test_upstream_failure_is_a_failure_of_the_tool(found, ask, offered, version)
     assert (error(read), "Connection refused" in read["error"]["message"]) == (-32603, True)
     got = ask("prompts/get", version, name="my-calc__listed")
     assert error(got) == -32603
+
+
+@pytest.mark.parametrize("version", [HANDSHAKE[-1], MODERN])
+@pytest.mark.parametrize(
+    ("code", "resource", "prompt"),
+    [(-32602, "unknown", -32602), (-32002, "unknown", -32603), (-32000, -32603, -32603)],
+)
+def test_errors_of_a_server_are_the_callers_or_its_own(
+    ask, api, register, version, code, resource, prompt
+):
+    def refuse(connection, message, headers):
+        connection.sendall(refusal(message, code))
+
+    def failed(method: str, expected: int, **params) -> dict:
+        status = 400 if version == MODERN and expected != -32603 else 200
+        told = ask(method, version, expect=status, **params)["error"]
+        assert told["code"] == expected
+        return told
+
+    if resource == "unknown":
+        resource = -32602 if version == MODERN else -32002
+    with scripted(hang, **{"resources/read": refuse, "prompts/get": refuse}) as server:
+        id = register(url=server.url)["id"]
+        lists = {"resources": [{"uri": "x:1"}], "prompts": [{"name": "p"}]}
+        api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", lists)
+        told = failed("resources/read", resource, uri="calc+x:1")
+        assert told.get("data") == (None if resource == -32603 else {"uri": "calc+x:1"})
+        failed("prompts/get", prompt, name="calc__p")
+
+
+@pytest.mark.parametrize("description", ["A greeting.", 5, None])
+def test_odd_members_of_what_is_read_or_rendered_are_left_out(found, api, register, description):
+    message = {"role": "user", "content": {"type": "text", "text": "Hello"}}
+    part = {"uri": "x:1", "text": "t"}
+    answers = {
+        "resources/read": {"contents": [5, part], "resultType": "complete"},
+        "prompts/get": {
+            **{"messages": [5, message], "description": description},
+            "resultType": "complete",
+        },
+    }
+    with scripted(hang, **answers) as server:
+        id = register(url=server.url)["id"]
+        api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", {"prompts": [{"name": "p"}]})
+        read = found("resources/read", uri="calc+x:1")
+        assert read["contents"] == [{**part, "uri": "calc+x:1"}]
+        got = found("prompts/get", name="calc__p")
+        assert got["messages"] == [message]
+        assert got.get("description") == ("A greeting." if description == "A greeting." else None)
 
 
 def test_misfitting_arguments_are_explained_and_nothing_is_called(found, offered):
@@ -335,7 +386,8 @@ def test_unknown_revision_is_answered_with_the_known_ones(api):
     assert reply["error"]["code"] == -32022
     assert reply["error"]["data"] == {"supported": [MODERN], "requested": version}
     # A request of such a revision need not have the members that the known ones require.
-    for other in ({**body, "params": {}}, {"jsonrpc": "2.0", "method": "notifications/cancelled"}):
+    others = [{**body, "params": {}}, {**body, "params": {"_meta": {"com.example/x": 1}}}]
+    for other in (*others, {"jsonrpc": "2.0", "method": "notifications/cancelled"}):
         assert error(api.send("POST", "/mcp", other, expect=400, **headers)) == -32022
 
 

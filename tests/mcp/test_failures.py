@@ -500,12 +500,17 @@ def test_calls_of_one_server_are_limited_and_wait_for_each_other(api, register, 
     assert most == 2
 
 
-def test_process_that_waits_for_too_many_servers_says_so(api, tool, monkeypatch):
+def test_process_that_waits_for_too_many_servers_says_so(api, tool, ask, monkeypatch):
     monkeypatch.setattr(pool, "_calls", threading.BoundedSemaphore(1))
     pool._calls.acquire()
     response = api.post(
         f"/api/v1/mcp/tools/{tool['id']}/execute", {"input": {"a": 1}}, "application/json"
     )
     assert (response.status_code, response["Retry-After"]) == (503, "2")
+    for method, params in (
+        ("tools/call", {"name": "calc__add", "arguments": {"a": 1}}),
+        ("resources/read", {"uri": "calc+x:1"}),
+    ):
+        assert ask(method, **params)["error"]["code"] == -32603
     assert not ToolExecution.objects.exists()
     assert Server.objects.get().reachable is None
