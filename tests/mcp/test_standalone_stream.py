@@ -72,7 +72,8 @@ def test_request_on_the_stream_is_refused_at_once(execute, settings):
     def ask(connection, message, headers):
         connection.sendall(STREAM + b"\r\n")
         called.wait(5)
-        connection.sendall(event(SAMPLING))
+        other = b"event: other\n" + event({**SAMPLING, "id": "other"})
+        connection.sendall(other + event(SAMPLING))
         refused.wait(5)
 
     def replies() -> list[dict]:
@@ -88,6 +89,7 @@ def test_request_on_the_stream_is_refused_at_once(execute, settings):
         reply = execute(server)
         assert reply["output"] == DONE
         assert replies()[0]["error"]["code"] == -32601
+        assert not any(message.get("id") == "other" for *_, message in server.requests)
         (headers,) = gets(server)
     sent = [message.get("method", method) for method, _, message in server.requests]
     assert sent[1:5] == ["initialize", "notifications/initialized", "GET", "tools/list"]
