@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 
+from mcp.client import stdio
 from mcp.client.http_transport import MAX_BYTES
 from mcp.client.session_pool import pool
 from mcp.models import Server
@@ -65,6 +66,22 @@ SCRIPTS = {
         "    print(json.dumps({**parts[0], **parts[1]}), flush=True)\n"
         "serve(call)"
     ),
+    "leaves a child": (
+        "import subprocess\n"
+        "def call(message):\n"
+        "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "    answer(message['id'], {'pid': os.getpid(), 'child': child.pid})\n"
+        "    if message['params']['arguments']: os._exit(0)\n"
+        "serve(call)"
+    ),
+    "closes its output": "serve(lambda message: (os.close(1), time.sleep(60)))",
+    "ends in order": (
+        "import pathlib, signal\n"
+        "def end(*_): pathlib.Path(__file__).with_name('ended').touch(); os._exit(0)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "serve(lambda message: answer(message['id'], {'pid': os.getpid()}))\n"
+        "time.sleep(60)"
+    ),
     "stays": "serve(lambda message: answer(message['id'], {'pid': os.getpid()}))\ntime.sleep(60)",
 }
 
@@ -85,6 +102,11 @@ def _is_ours(process: psutil.Process) -> bool:
         return "mcp-stdio-script" in " ".join(process.cmdline())
     except psutil.Error:  # it is about to go
         return False
+
+
+def _wait_until_ended(pid: int) -> None:
+    while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -202,6 +224,41 @@ def test_process_that_does_not_end_is_killed(api, execute, line):
     process.suspend()
     api.send("DELETE", f"/api/v1/mcp/servers/{Server.objects.get().id}")
     process.wait(10)
+
+
+def test_process_that_stays_is_told_to_end_before_it_is_killed(
+    api, execute, line, tmp_path, monkeypatch
+):
+    """Source: MCP 2025-11-25, "Lifecycle", "Shutdown"."""
+    monkeypatch.setattr(stdio, "_TERMINATE_SECONDS", 0.5)
+    process = psutil.Process(execute(line("ends in order"))["output"]["pid"])
+    api.send("DELETE", f"/api/v1/mcp/servers/{Server.objects.get().id}")
+    process.wait(10)
+    assert (tmp_path / "ended").exists()
+
+
+def test_children_end_with_their_process(api, execute, line):
+    output = execute(line("leaves a child"))["output"]
+    child = psutil.Process(output["child"])
+    api.send("DELETE", f"/api/v1/mcp/servers/{Server.objects.get().id}")
+    child.wait(10)
+
+
+def test_process_that_left_a_child_with_its_pipes_is_replaced(api, execute, line):
+    process = execute(line("leaves a child"), {"exit": True})["output"]
+    _wait_until_ended(process["pid"])
+    lost = api.send("POST", execute.path, {"input": {}})
+    assert (lost["error_kind"], lost["error"]) == ("unreachable", "The MCP server has ended")
+    again = api.send("POST", execute.path, {"input": {}})["output"]
+    assert again["pid"] != process["pid"]
+    psutil.Process(process["child"]).wait(10)
+
+
+def test_process_that_closes_its_output_is_ended(execute, line, monkeypatch):
+    monkeypatch.setattr(stdio, "_TERMINATE_SECONDS", 0.1)
+    reply = execute(line("closes its output"))
+    assert reply["error_kind"] == "unreachable"
+    assert reply["error"] == "The MCP server ended with status -15"
 
 
 def test_process_ends_with_the_server(line, tmp_path):
