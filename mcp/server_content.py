@@ -67,7 +67,7 @@ def _arguments(prompt: Prompt, body: dict) -> dict:
 
 
 def _declared(prompt: Prompt) -> set[str]:
-    declared = prompt.arguments or []
+    declared = prompt.arguments
     if isinstance(declared, dict):
         return set(declared)
     return {each["name"] for each in dicts(declared) if isinstance(each.get("name"), str)}

@@ -163,6 +163,13 @@ def test_link_is_a_text_for_revisions_without_links(given, version):
     assert given(version, LINK, bare) == (expected, expected)
 
 
+def test_odd_members_of_a_link_are_no_part_of_its_text(given):
+    odd = {**LINK, "title": "", "description": ""}
+    odder = {**LINK, "title": 5, "description": [5]}
+    expected = [{**LINK_AS_TEXT, "text": "x\ncalc+x:1"}] * 2
+    assert given("2025-03-26", odd, odder) == (expected, expected)
+
+
 SAID = {"type": "text", "text": "listen"}
 AUDIO = {
     "type": "audio",

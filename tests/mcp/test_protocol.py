@@ -229,7 +229,8 @@ def test_requests_of_the_server_are_answered(version):
         server.wait_for(lambda: len(replies()) == 2)
         other = {"jsonrpc": "2.0", "id": 999, "result": {}}
         answer = {"jsonrpc": "2.0", "id": message["id"], "result": DONE}
-        connection.sendall(events([other, answer]))
+        no_message = b"event: other\n" + event({**answer, "result": {}})
+        connection.sendall(no_message + events([other, answer]))
         connection.close()
 
     def replies() -> dict:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from mcp.client import standalone_stream
+from mcp.client import standalone_stream, streamable
 from mcp.client.session_pool import pool
 from mcp.server_calls import changed_servers
 from tests.mcp.peers.environment import FASTMCP_2, SDK_1, sessions_server
@@ -224,6 +224,30 @@ def test_stream_that_its_server_ends_at_once_is_polled(execute, monkeypatch, set
     with running(WithSession(poll, call)) as server:
         assert execute(server)["output"] == DONE
         assert [each.get("last-event-id") for each in gets(server)[:3]] == [None, "1", "2"]
+
+
+def test_answer_is_polled_in_its_session(execute, monkeypatch):
+    monkeypatch.setattr(streamable, "_MIN_RETRY_SECONDS", 0)
+
+    def call(connection, message):
+        connection.sendall(STREAM + b"\r\nid: c1\nretry: 1\ndata:\n\n")
+        connection.close()
+        return b""
+
+    def poll(connection, message, headers):
+        if headers.get("last-event-id") == "c1":
+            (called,) = server.sent("tools/call")
+            answered = {"jsonrpc": "2.0", "id": called["id"], "result": DONE}
+            connection.sendall(STREAM + b"\r\n" + event(answered))
+            connection.close()
+        else:
+            connection.sendall(answer(b"", status="405 Method Not Allowed"))
+
+    with running(WithSession(poll, call)) as server:
+        assert execute(server)["output"] == DONE
+        headers = gets(server)[-1]
+    assert headers["mcp-session-id"] == "s1"
+    assert headers["mcp-protocol-version"] == "2025-11-25"
 
 
 def test_stream_ends_with_its_session(execute):
