@@ -20,8 +20,8 @@ from gateway import errors
 
 logger = logging.getLogger(__name__)
 
-_MAX_FIELD = 64 * 1024  # bytes that are kept of a field
 _MAX_FIELDS = 200
+_MAX_SIZE = 16 * 1024 * 1024  # bytes of all fields; those of OpenAI's may be recordings of speakers
 _MAX_IN_MEMORY = 1024 * 1024
 _PIECE = 64 * 1024
 # As clients write it. Servers differ in what else they read as the name of a part.
@@ -62,7 +62,8 @@ class FormFields:
         self._dispositions: list[bytes] = []
         self._name: str | None = None
         self._value = bytearray()
-        self._count = 0
+        self._count = 0  # parts
+        self._field_count = self._size = 0
         self._has_ambiguous_name = False
         self._is_coded = False
         self._has_ended = False
@@ -139,8 +140,6 @@ class FormFields:
 
     def _begin(self) -> None:
         self._count += 1
-        if self._count > _MAX_FIELDS:
-            raise errors.GatewayError(f"The form has more than {_MAX_FIELDS} parts")
         self._dispositions.clear()
         self._name = None
         self._value.clear()
@@ -169,12 +168,17 @@ class FormFields:
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if b"filename" not in options or any(word in name.casefold() for word in _DECIDING):
             self._name = name
+            self._field_count += 1
+            if self._field_count > _MAX_FIELDS:
+                raise errors.GatewayError(f"The form has more than {_MAX_FIELDS} fields")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._name is None:
             return
-        if len(self._value) + end - start > _MAX_FIELD:
-            raise errors.GatewayError(f"The field {self._name!r} is too long", param=self._name)
+        self._size += end - start
+        if self._size > _MAX_SIZE:
+            reason = f"The form's fields have more than {_MAX_SIZE} bytes"
+            raise errors.GatewayError(reason, param=self._name)
         self._value += data[start:end]
 
     def _end(self) -> None:

@@ -5,6 +5,7 @@ import tempfile
 import pytest
 from urllib3 import HTTPHeaderDict, PoolManager
 
+from gateway.request import forms
 from tests.gateway.conftest import counts
 from tests.gateway.test_access_cases import ALLOWED, FORBIDDEN, MODEL_FIELD, form
 from tests.gateway.upstream import reply
@@ -58,6 +59,38 @@ def test_form_without_room_is_refused_and_not_sent(gateway, mock, monkeypatch, t
     monkeypatch.undo()
     assert send(gateway, data).status_code == 200
     assert mock.requests[0].body == data
+
+
+@pytest.mark.parametrize("limits", [{}, CHECKED], ids=["passing", "checked"])
+def test_a_field_may_be_a_recording(gateway, mock, limits):
+    """OpenAI's `known_speaker_references`: up to ten seconds each, some 400 KB of a WAV file."""
+    sound = ('name="known_speaker_references[]"', "data:audio/wav;base64," + "A" * 400_000)
+    data = form(sound, sound, MODEL_FIELD, FILE) + b"--b--\r\n"
+    assert send(gateway.use(**limits), data).status_code == 200
+    assert mock.requests[0].body == data
+    assert gateway.row.requested_model == ALLOWED
+
+
+def test_a_form_may_have_as_many_files_as_a_skill(gateway, mock, own_key):
+    """500, by OpenAI's API reference."""
+    own_key()
+    files = [("files[]", (f"skill/{number}.md", b"x")) for number in range(500)]
+    assert gateway.use(**CHECKED).post("/v1/skills", files=files).status_code == 200
+    assert mock.requests[0].body.count(b"files[]") == 500
+
+
+@pytest.mark.parametrize(
+    ("count", "length", "status"), [(199, 30, 200), (200, 1, 400), (9, 700, 400)]
+)
+def test_a_checked_form_has_so_many_fields_and_no_more(
+    gateway, mock, monkeypatch, count, length, status
+):
+    """200 fields; here of 6,000 bytes, of which the model's name has eleven."""
+    monkeypatch.setattr(forms, "_MAX_SIZE", 6_000)
+    data = form(MODEL_FIELD, *[('name="x"', "x" * length)] * count, FILE) + b"--b--\r\n"
+    assert send(gateway.use(**CHECKED), data).status_code == status
+    assert len(mock.requests) == (status == 200)
+    assert send(gateway.use(), data).status_code == 200  # where nothing is checked
 
 
 AMBIGUOUS = {
