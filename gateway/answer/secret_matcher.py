@@ -21,16 +21,26 @@ class SecretMatcher:
         # Of each character: as it is, and how else it may be encoded, in lower case.
         self._encodings = [_encodings(character) for character in secret]
         self._pattern = re.compile(b"".join(map(_pattern, secret)))
+        self._has_signs_of_json = '"' in secret or "\\" in secret  # which every text escapes
         # Where a match may start: nearly all places with the first character lack the second.
         first, second = (re.escape(self._plain[at : at + 1]) for at in (0, 1))
         self._starts = re.compile(rb"%s(?=%s|[\\%%]|\Z)|\\|%%" % (first, second))
 
     def find(self, data: bytes | bytearray, start: int = 0) -> int:
         """Return where the first match starts; -1 without any."""
-        if not _has_escapes(data, start):
+        if not self._may_be_escaped(data, start):
             return data.find(self._plain, start)
         match = self._pattern.search(data, start)
         return match.start() if match else -1
+
+    def _may_be_escaped(self, data: bytes | bytearray, start: int) -> bool:
+        """Return whether characters of the secret may be escaped there; asked of each event."""
+        return (
+            data.find(b"%", start) >= 0
+            or data.find(rb"\/", start) >= 0
+            or data.find(rb"\u00", start) >= 0
+            or (self._has_signs_of_json and data.find(b"\\", start) >= 0)
+        )
 
     def masked(self, data: bytes) -> bytes:
         """Return the text without the secret, also where no JSON would escape its characters."""
@@ -51,23 +61,22 @@ class SecretMatcher:
 
     def _ends_within(self, data: bytes | bytearray, at: int) -> bool:
         """Return whether the data end before a secret that starts there does."""
+        starts = {at}  # of the next character: a percent sign may be one, or begin an escape
         for plain, *escapes in self._encodings:
-            if data.startswith(plain, at) and plain not in _ESCAPE_PREFIXES:
-                at += len(plain)
-                continue
-            rest = bytes(data[at : at + _MAX_ESCAPE])
-            lowered = rest.lower()
-            is_prefix = plain.startswith(rest) or any(
-                escape.startswith(lowered) for escape in escapes
-            )
-            if is_prefix and at + len(rest) == len(data):
-                return True
-            if rest.startswith(plain):
-                at += len(plain)
-            elif escape := next(filter(lowered.startswith, escapes), None):
-                at += len(escape)
-            else:
+            ends = set()
+            for start in starts:
+                rest = bytes(data[start : start + _MAX_ESCAPE])
+                lowered = rest.lower()
+                if start + len(rest) == len(data) and any(
+                    escape.startswith(lowered) and lowered != escape for escape in escapes
+                ):
+                    return True
+                if rest.startswith(plain):
+                    ends.add(start + len(plain))
+                ends.update(start + len(each) for each in escapes if lowered.startswith(each))
+            if not ends:
                 return False
+            starts = ends
         return False
 
 
@@ -93,12 +102,3 @@ def _pattern(character: str) -> bytes:
 
 def _percent_encoded(plain: bytes) -> bytes:
     return b"".join(b"%%%02x" % byte for byte in plain)
-
-
-def _has_escapes(data: bytes | bytearray, start: int) -> bool:
-    """Return whether characters of a secret may be escaped there; asked of each event."""
-    return (
-        data.find(b"%", start) >= 0
-        or data.find(rb"\/", start) >= 0
-        or data.find(rb"\u00", start) >= 0
-    )

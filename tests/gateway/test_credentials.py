@@ -52,6 +52,13 @@ def test_c10_an_upstream_that_quotes_its_key_tells_nobody(gateway, mock, refusal
     assert KEY not in (gateway.row.error or "")
 
 
+def test_c10_a_page_of_an_error_is_masked_like_json(gateway, mock, own_key):
+    """Also of an object stored upstream, whose data are relayed as they come."""
+    own_key(own := "sk-own-upstream-key-0123456789")
+    mock.script = reply(f"<p>no {own}".encode(), 400, Content_Type="text/html")
+    assert gateway.get("/v1/files/file-1/content").text == "<p>no ***"
+
+
 @pytest.mark.parametrize("length", range(40, 64, 4))
 @pytest.mark.parametrize("member", ["code", "type"])
 def test_c10_no_part_of_a_key_is_kept_of_a_long_code(gateway, mock, member, length):
@@ -101,6 +108,26 @@ def test_c10_what_may_be_the_key_waits_however_it_is_written(written, cut):
     end = rb'\u006bey-0123456789-%s!"}' % written.encode()
     error = b'data: {"error": "' + start.encode() + b" " + end + b"\n\n"
     mask = StreamMask("key-0123456789-ab+c/d", is_error=is_error_event)
+    pieces = [mask.feed(error[at : at + cut]) for at in range(0, len(error), cut)]
+    assert b"".join(pieces) + mask.finish() == error.replace(end, b'***!"}')
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 5, 6, 100])
+@pytest.mark.parametrize(
+    ("signs", "written"),
+    [
+        (r"%b\c", r"%b\\c"),
+        (r"%b\c", r"\u0025b\u005Cc"),
+        (r"%b\c", "%25b%5cc"),
+        ("%25c", "%25c"),
+        (r"\c", r"\\c"),
+        ('"c', r"\"c"),
+    ],
+)
+def test_c10_signs_that_escape_others_may_be_in_a_key(signs, written, cut):
+    end = b'key-0123456789-a%s!"}' % written.encode()
+    error = b'data: {"error": "no %s\n\n' % end
+    mask = StreamMask(f"key-0123456789-a{signs}", is_error=is_error_event)
     pieces = [mask.feed(error[at : at + cut]) for at in range(0, len(error), cut)]
     assert b"".join(pieces) + mask.finish() == error.replace(end, b'***!"}')
 
