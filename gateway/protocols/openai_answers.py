@@ -56,7 +56,7 @@ _END = re.compile(
     rb'|speech\.audio\.done)")' % (COLON, COLON)
 )
 # Events that have no text of their own: it came in deltas, or will.
-_TYPE = re.compile(rb'"type"%s"((?:response|transcript)\.[\w.]+)"' % COLON)
+_TYPE = re.compile(rb'"type"%s"(response\.[\w.]+)"' % COLON)
 _DELTA = b".delta"
 _REPEATED = (b".done", b".completed", b".incomplete", b".failed", b".cancelled")
 _ID = re.compile("[^\0\ud800-\udfff]{1,255}")
@@ -167,8 +167,9 @@ class StreamReader:
             self._has_failed = self._has_failed or _has_failed(value)
 
     def _count_text(self, events: bytes) -> None:
-        has_types = b'"response.' in events or b'"transcript.' in events
-        if not has_types or all(type[1].endswith(_DELTA) for type in _TYPE.finditer(events)):
+        if b'"response.' not in events or all(
+            type[1].endswith(_DELTA) for type in _TYPE.finditer(events)
+        ):
             self._delivered.add(events)
             return
         for event in split(events):

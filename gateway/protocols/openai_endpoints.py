@@ -96,7 +96,6 @@ _PATHS = (
     _path("/audio/translations", _call("transcriptions", Body.FORM, is_media=True)),
     _path("/audio/voices/**", _objects("voices", body=Body.FORM)),
     _path("/audio/voice_consents/**", _objects("voices", body=Body.FORM)),
-    _path("/models", Endpoint("models", _GET, lists_models=True)),
     # Ids of many servers have slashes.
     _path("/models/**", Endpoint("models", _GET, lists_models=True)),
     _path("/models/*", _objects("models", ("DELETE",))),
