@@ -12,6 +12,7 @@ from django.utils import timezone
 from urllib3 import HTTPHeaderDict, PoolManager
 
 from accounts.models import Project
+from gateway import upstream_config
 from gateway.models import Token
 from tests.gateway.calls import azure, raw_post, within_a_second
 from tests.gateway.conftest import Gateway, counts
@@ -517,6 +518,12 @@ def test_c10_where_a_token_may_be(gateway, mock, caplog, place):
         assert secret not in ours(caplog)
 
 
+def test_c10_a_bearer_without_a_token_hides_no_other(gateway, mock):
+    mock.script = reply(chat())
+    headers = {"Authorization": "Bearer", "api-key": gateway.token}
+    assert gateway.chat(headers=headers).status_code == 200
+
+
 _PEERS = ("urllib3", "uvicorn")  # this test's client; the server does not use the other's log
 
 
@@ -681,6 +688,20 @@ def test_the_seeds_configuration(gateway, mock, upstreams_file):
         ("apis:\n  openai:\n    base_url: http://x:70000\n", "line 3: apis.openai.base_url"),
         ("apis:\n  openai:\n    allowed_origins: ['*']\n", "should be an origin such as"),
         ("apis:\n  openai:\n    allowed_methods: [get, gte]\n", "allowed_methods.1: Input should"),
+        ("apis: {openai: {retries: 6}}", "apis.openai.retries: Input should be less"),
+        ("apis: {openai: {timeouts: {idle: 0s}}}", "apis.openai.timeouts.idle: Input should be g"),
+        ("apis: {openai: {timeouts: {idle: 5x}}}", "should be a duration such as 90s"),
+        ("apis: {openai: {drain: {megabytes: 0}}}", "apis.openai.drain.megabytes: Input should"),
+        ("apis: {openai: {max_output_tokens: 0}}", "apis.openai.max_output_tokens: Input should"),
+        ("apis: {openai: {max_tool_calls: -1}}", "apis.openai.max_tool_calls: Input should be g"),
+        ("apis: {openai: {auth: basic}}", "apis.openai.auth: Input should be 'bearer' or"),
+        ("apis: {openai: {protocol: gemini}}", "apis.openai.protocol: Input should be 'openai'"),
+        ("apis: {openai: {provider: ''}}", "apis.openai.provider: String should have at least 1"),
+        ("apis: {a b: {base_url: http://x}}", "should be a name of letters, digits"),
+        (
+            "apis:\n  openai:\n    allowed_methods:\n    - get\n    - gte\n",
+            "line 5: apis.openai.allowed_methods.1: Input should",
+        ),
         ("apis:\n  openai:\n    required_headers: [X Team]\n", "should be the name of a header"),
     ],
 )
@@ -692,6 +713,23 @@ def test_a_broken_configuration_refuses_to_start(upstreams_file, monkeypatch, te
     [error] = check_upstreams(None)
     assert expected in error.msg
     assert "pw-secret" not in error.msg
+
+
+def test_what_the_older_proxys_file_may_have_is_accepted(upstreams_file):
+    upstreams_file(
+        "apis:\n  openai:\n    timeouts: {idle_connection: 90s, flush_interval: 100ms}\n"
+        "    connection: {max_idle_conns: 100, max_idle_conns_per_host: 20}\n    retries: 5\n"
+    )
+    assert upstream_config.configured().upstreams["openai"].retries == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("250ms", 0.25), ("90s", 90), ("1.5m", 90), ("2h", 7200), ("1h1m30s", 3690), ("45", 45)],
+)
+def test_times_of_a_configuration_have_units_or_are_seconds(upstreams_file, text, seconds):
+    upstreams_file(f"apis:\n  openai: {{timeouts: {{idle: {text}}}}}\n")
+    assert upstream_config.configured().upstreams["openai"].timeouts.idle == seconds
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,19 @@ def test_an_answer_is_polled_where_it_is_made(gateway, mock, two_upstreams):
     assert gateway.get(PATH).status_code == 404  # nothing says any more whose it was
 
 
+def test_an_answer_that_nobody_knows_is_asked_of_the_default(
+    gateway, mock, own_key, upstreams_file
+):
+    upstreams_file(
+        f"default_api: other\napis:\n  openai: {{base_url: {mock.url}/openai/v1}}\n"
+        f"  other: {{base_url: {mock.url}/other/v1}}\n"
+    )
+    own_key(upstream="other")
+    mock.script = reply(COMPLETED)
+    assert gateway.get(PATH).json() == COMPLETED
+    assert mock.requests[0].target == "/other/v1/responses/resp_1"
+
+
 def test_an_answer_of_an_alias_is_polled_where_it_is_made(gateway, mock, two_upstreams):
     gateway.bind_alias("slow", "other:gpt-5-mini")
     mock.script = in_turn(reply(QUEUED), reply(COMPLETED))

@@ -7,6 +7,7 @@ import pytest
 
 from gateway import breaker, upstream_keys, upstreams
 from gateway.models import Upstream
+from gateway.protocols import openai
 from tests.gateway.calls import within_a_second
 from tests.gateway.upstream import (
     DONE,
@@ -71,6 +72,23 @@ REFUSED = [
     "2013",
 ]
 BROKEN = ["500", "503", "1033", "server_error", "overloaded_error", "image_server_error", "error"]
+
+
+OF_REQUESTS = """
+    invalid_image insufficient_quota billing_hard_limit_reached content_policy_violation
+    moderation_blocked model_not_found image_too_small unsupported_file permission_denied
+    authentication_error string_too_long request_too_large too_many_images
+    context_length_exceeded RATE_LIMIT_EXCEEDED 1002 404
+"""
+OF_UPSTREAMS = """
+    internal_error request_timeout image_service_unavailable model_overloaded
+    invalid_server_state 1000 1001 1013 1024 3000 502
+"""
+
+
+def test_codes_of_errors_say_whose_fault_they_are():
+    assert [code for code in OF_REQUESTS.split() if not openai.blames_request(code)] == []
+    assert [code for code in OF_UPSTREAMS.split() if openai.blames_request(code)] == []
 
 
 def error_in(code: str, kind: str) -> tuple:

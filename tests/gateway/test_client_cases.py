@@ -15,7 +15,7 @@ from psycopg.errors import DataCorrupted, QueryCanceled
 
 from accounts.models import Project
 from core.errors import DatabaseUnavailable
-from gateway import holders, metering, token_info
+from gateway import holders, metering, token_info, upstream_call
 from gateway.models import Token
 from gateway.worker import worker
 from tests import openapi
@@ -180,6 +180,25 @@ def test_d02_our_errors_have_openais_form(gateway, mock, name, is_stream):
     assert (error["code"], error["type"]) == (code, kind)
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["X-Request-ID"]
+
+
+def test_d02_a_bug_is_an_error_that_tells_nobody_what_it_was(gateway, monkeypatch, caplog):
+    """What was sent may be billed."""
+
+    async def send(*args, **options):
+        raise RuntimeError("private")
+
+    monkeypatch.setattr(upstream_call, "send", send)
+    answer = gateway.chat()
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["type"]) == (
+        500,
+        "internal_error",
+        "api_error",
+    )
+    assert "private" not in answer.text and "private" in caplog.text
+    assert (gateway.row.usage_status, gateway.row.error) == ("unknown", "RuntimeError")
+    assert gateway.pending == 0
 
 
 def test_d02_unknown_routes_methods_and_large_bodies(gateway, mock, settings):

@@ -97,6 +97,22 @@ def test_b10_a_plain_answer_that_ends_in_time_is_settled(gateway, mock):
     assert (counts(row), row.error) == (("settled", 10, 0, 5, 0), None)
 
 
+@pytest.mark.parametrize(("size", "state"), [(1_350_000, "estimated"), (1_000_000, "settled")])
+def test_b10_a_megabyte_is_read_on(gateway, mock, with_options, size, state):
+    """1,048,576 bytes, of which the client has had none."""
+    with_options(OPTIONS["megabytes"])
+
+    async def script(request, writer):
+        writer.write(head(200, Content_Type="application/json", Content_Length=str(size)))
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.write(ANSWER.rjust(size))
+
+    mock.script = script
+    leave(gateway, {}, after=0.05)
+    assert settled_row(gateway).usage_status == state
+
+
 def test_b10_clients_that_leave_do_not_count_against_the_upstream(gateway, mock, with_options):
     with_options(OPTIONS["cancel"])
     gateway.use(allowed_models=["gpt-4o-mini"])  # lists of models are filtered, so held

@@ -6,9 +6,11 @@ import json
 import pytest
 import requests
 
+from aliases.bindings import Binding, bind
+from core.scoping import Caller
 from tests.gateway.calls import azure, within_a_second
 from tests.gateway.test_client_cases import MODELS, ids
-from tests.gateway.upstream import exactly, hang_up, head, reply
+from tests.gateway.upstream import chat, exactly, hang_up, head, reply
 
 DATA = json.dumps(MODELS).encode()
 
@@ -92,8 +94,9 @@ def test_d01_lists_ask_the_breaker_and_tell_it(gateway, mock, upstreams_file):
     assert gateway.chat().json()["error"]["code"] == "upstream_suspended"
 
 
-def test_d01_heads_have_the_length_that_was_stated(gateway, mock):
-    mock.script = reply(MODELS)
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_d01_heads_have_the_length_that_was_stated(gateway, mock, coding):
+    mock.script = reply(MODELS, Content_Encoding=coding)
     answer = requests.head(
         f"{gateway.url}/v1/models", headers={"Authorization": f"Bearer {gateway.token}"}, timeout=9
     )
@@ -125,6 +128,23 @@ def test_d01_a_token_of_one_upstream_sees_the_aliases_of_that(gateway, mock, ups
     assert gateway.chat("fast").status_code == 403
     assert ids(gateway.get("/v1/models")) == ["gpt-4o", "gpt-4o-mini", "whisper-1"]
     assert ids(gateway.use(upstream="groq").get("/v1/models"))[-1] == "fast"
+
+
+def test_d01_aliases_are_those_of_the_profile(gateway, mock):
+    caller = Caller(project_id=gateway.project.id)
+    bind(caller, "dev", Binding("fast", "openai:gpt-4o-mini"))
+    gateway.bind_alias("fast", "openai:gpt-4o")
+    gateway.bind_alias("deep", "openai:gpt-4o")
+    dev = {"X-LLMRing-Profile": "dev"}
+    mock.script = reply(MODELS)
+    within_a_second(lambda: ids(gateway.get("/v1/models"))[3:] == ["deep", "fast"])
+    assert ids(gateway.get("/v1/models", headers=dev))[3:] == ["fast"]
+
+    mock.script = reply(chat())
+    for headers in ({}, dev):
+        assert gateway.chat("fast", headers=headers).status_code == 200
+    assert [seen.json["model"] for seen in mock.requests[-2:]] == ["gpt-4o", "gpt-4o-mini"]
+    assert [row.profile for row in gateway.rows] == ["default", "dev"]
 
 
 def test_d01_an_alias_of_a_models_name_is_listed_once(gateway, mock):

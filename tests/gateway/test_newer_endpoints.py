@@ -51,6 +51,18 @@ def test_questions_that_are_text_do_not_fill_the_context(gateway, mock):
     assert decide(gateway).status_code == 200
 
 
+def test_tokens_are_counted_for_nothing(gateway, mock):
+    """As SDKs do before a call: it takes no part of the token's limits."""
+    counted = {"object": "response.input_tokens", "input_tokens": 11}
+    mock.script = reply(counted)
+    gateway.use(max_requests=1, budget_usd="0.000001", allowed_models=["gpt-5-mini"])
+    path, body = "/v1/responses/input_tokens", {"model": "gpt-5-mini", "input": "Hello"}
+    assert [gateway.post(path, body).json() for _ in range(2)] == [counted] * 2
+    assert [seen.json for seen in mock.requests] == [body] * 2
+    assert gateway.post(path, {**body, "model": "gpt-5"}).status_code == 403
+    assert gateway.rows == [] and gateway.get("/v1/token").json()["request_count"] == 0
+
+
 def test_streaming_completions_are_asked_for_their_usage(gateway, mock):
     part = {"id": "cmpl-1", "object": "text_completion", "model": "gpt-3.5-turbo-instruct"}
     pieces = [chunk({**part, "choices": [{"index": 0, "text": text}]}) for text in ("Hel", "lo")]
@@ -75,6 +87,10 @@ FORMS = {
     "/v1/audio/voices": ("audio_sample", 0),
     "/v1/audio/voice_consents": ("recording", 0),
     "/v1/content_provenance_checks": ("file", 0),
+    "/v1/videos": ("input_reference", 1),
+    "/v1/files": ("file", 0),
+    "/v1/uploads/u/parts": ("data", 0),
+    "/v1/containers/c/files": ("file", 0),
 }
 
 
@@ -95,6 +111,8 @@ OBJECTS = {
     "GET /v1/agents": 0,
     "POST /v1/agents": 0,
     "POST /v1/agents/agent_1": 0,
+    "PATCH /v1/agents/agent_1": 0,  # as Mistral's are changed
+    "PUT /v1/agents/agent_1": 0,
     "POST /v1/agents/sessions": 1,
     "POST /v1/agents/sessions/s/events": 1,
     "GET /v1/agents/sessions/s/events": 0,
@@ -106,6 +124,42 @@ OBJECTS = {
     "DELETE /v1/skills/s/versions/1": 0,
     "POST /v1/skills/s": 0,
     "POST /v1/audio/voice_consents/c": 0,
+    "GET /v1/chat/completions": 0,
+    "POST /v1/chat/completions/c": 1,  # more than `metadata`
+    "DELETE /v1/chat/completions/c": 0,
+    "GET /v1/chat/completions/c/messages": 0,
+    "GET /v1/responses/r": 0,
+    "DELETE /v1/responses/r": 0,
+    "POST /v1/responses/r/cancel": 0,
+    "GET /v1/responses/r/input_items": 0,
+    "DELETE /v1/models/m": 0,
+    "GET /v1/files/f/content": 0,
+    "POST /v1/uploads": 0,
+    "POST /v1/uploads/u/complete": 0,
+    "POST /v1/batches": 1,
+    "GET /v1/batches": 0,
+    "POST /v1/batches/b/cancel": 0,
+    "POST /v1/vector_stores/v/search": 0,
+    "POST /v1/containers": 1,
+    "DELETE /v1/containers/c": 0,
+    "POST /v1/conversations/c/items": 0,
+    "POST /v1/fine_tuning/jobs": 1,
+    "GET /v1/fine_tuning/jobs": 0,
+    "POST /v1/fine_tuning/jobs/j/resume": 1,
+    "POST /v1/fine_tuning/jobs/j/pause": 0,
+    "POST /v1/fine_tuning/alpha/graders/run": 1,
+    "POST /v1/assistants": 0,
+    "POST /v1/threads": 0,
+    "POST /v1/threads/runs": 1,
+    "POST /v1/threads/t/runs": 1,
+    "POST /v1/threads/t/runs/r/submit_tool_outputs": 1,
+    "POST /v1/threads/t/runs/r/cancel": 0,
+    "POST /v1/evals": 1,
+    "POST /v1/evals/e/runs": 1,
+    "DELETE /v1/evals/e": 0,
+    "POST /v1/videos": 1,
+    "POST /v1/videos/v/remix": 1,
+    "GET /v1/videos/v/content": 0,
 }
 
 

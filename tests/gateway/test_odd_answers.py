@@ -12,7 +12,7 @@ import pytest
 from gateway.models import Call
 from gateway.relay import hold
 from gateway.upstream_config import UpstreamConfig
-from tests.gateway.calls import raw_post
+from tests.gateway.calls import raw_post, read
 from tests.gateway.conftest import counts
 from tests.gateway.upstream import (
     DONE,
@@ -231,6 +231,16 @@ def test_speech_of_no_type_is_not_read_as_text(gateway, mock):
     mock.script = reply(sound, Content_Type="application/octet-stream")
     body = {"model": "tts-1", "input": "Hello", "voice": "alloy", "stream": True}
     assert gateway.post("/v1/audio/speech", body).content == sound
+    assert gateway.row.usage_status == "unknown"
+
+
+@pytest.mark.parametrize("kind", ["audio/mpeg", "application/octet-stream"])
+def test_speech_is_relayed_as_it_comes(gateway, mock, kind):
+    mock.script = stream(b"ID3", b"sound", pauses={1: 0.2}, Content_Type=kind)
+    body = {"model": "tts-1", "input": "Hello", "voice": "alloy"}
+    answer = gateway.post("/v1/audio/speech", body, stream=True)
+    assert read(answer, 3) == b"ID3"  # while the upstream still pauses
+    assert answer.raw.read() == b"sound"
     assert gateway.row.usage_status == "unknown"
 
 

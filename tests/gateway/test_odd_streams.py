@@ -134,7 +134,11 @@ def test_the_meter_sees_all_events_and_the_first_one_at_once(cut, hides):
     assert b"".join(meter.all) == sent
 
 
-@pytest.mark.parametrize("mark", [b"", b"\n", b"\xef\xbb\xbf", b": hi\n\n"], ids=repr)
+@pytest.mark.parametrize(
+    "mark",
+    [b"", b"\n", b"\xef\xbb\xbf", b": hi\n\n", b"event: message\n", b"id: 1\n", b"retry: 100\n"],
+    ids=repr,
+)
 @pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson; charset=utf-8"])
 def test_events_under_the_name_of_json_are_relayed_as_they_come(gateway, mock, kind, mark):
     sent = [mark + PIECES[0], *PIECES[1:], USAGE_CHUNK, DONE]
@@ -226,6 +230,24 @@ def test_text_that_no_delta_brought_is_estimated(gateway, mock):
     ids=["text", "reasoning", "details"],
 )
 def test_text_under_two_names_is_estimated_once(gateway, mock, choice):
+    mock.script = stream(*[chunk({"choices": [choice]})] * 40, stop(), DONE)
+    gateway.chat(stream=True)
+    assert (gateway.row.usage_status, gateway.row.output_tokens) == ("estimated", 50)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"text": "word "},
+        {"delta": {"content": "word "}},
+        {"delta": {"refusal": "word "}},
+        {"delta": {"reasoning": "word "}},
+        {"delta": {"reasoning_content": "word "}},
+        {"delta": {"tool_calls": [{"function": {"arguments": "word "}}]}},
+    ],
+    ids=str,
+)
+def test_text_is_estimated_whatever_its_name(gateway, mock, choice):
     mock.script = stream(*[chunk({"choices": [choice]})] * 40, stop(), DONE)
     gateway.chat(stream=True)
     assert (gateway.row.usage_status, gateway.row.output_tokens) == ("estimated", 50)

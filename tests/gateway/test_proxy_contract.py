@@ -270,6 +270,14 @@ def test_row_22_an_origin_may_be_written_otherwise_than_browsers_do(
     assert [status(origin) for origin in others] == [403] * 5
 
 
+def test_row_22_pages_without_an_origin_may_be_listed(gateway, mock, upstreams_file):
+    """Such as those of files, and of frames in a sandbox."""
+    whitelist(mock, upstreams_file, "    allowed_origins: ['null']\n")
+    mock.script = reply(chat())
+    assert gateway.chat("gpt-4o", headers={"Origin": "null"}).status_code == 200
+    assert gateway.chat("gpt-4o", headers={"Origin": "https://app.test"}).status_code == 403
+
+
 def test_row_20_the_root_of_all_paths_covers_them(gateway, mock):
     mock.script = reply(chat())
     assert gateway.use(allowed_endpoints=["/"]).chat().status_code == 200

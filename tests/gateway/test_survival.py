@@ -17,9 +17,10 @@ from django.db import connections
 
 from accounts.models import Allowance
 from core.database import raw_connection
-from gateway import call_relay, tokens, upstreams
+from gateway import call_relay, metering, tokens, upstreams
 from gateway.models import Call, Worker
 from gateway.worker import WorkerThread
+from tests.gateway.calls import open_call, settled_row, within_a_second
 from tests.gateway.served import Client, server_of
 from tests.gateway.upstream import (
     DONE,
@@ -334,6 +335,32 @@ def test_an_answer_that_the_server_does_not_live_to_see_is_unknown(gateway, mock
     assert refused.headers["x-should-retry"] == "false"
     assert (gateway.row.usage_status, gateway.row.error) == ("unknown", "server_stopped")
     assert upstreams.status()["openai"]["in_flight"] == 0
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["no answer", "stream"])
+def test_a_call_is_settled_though_it_is_cancelled_again(gateway, mock, monkeypatch, is_stream):
+    """While its row is written."""
+    settle = metering.settle
+
+    async def settle_late(call, outcome):
+        for task in call_relay._running:
+            task.cancel()
+        await asyncio.sleep(0)
+        return await settle(call, outcome)
+
+    monkeypatch.setattr(metering, "settle", settle_late)
+    mock.script = stream(content("Hi"), pauses={1: 30}) if is_stream else reply(chat(), delay=30)
+    with open_call(gateway, {"stream": is_stream}) as sock:
+        if is_stream:
+            sock.recv(65536)
+        within_a_second(lambda: mock.requests)
+        stop_server()
+        row = settled_row(gateway)
+    assert (row.usage_status, row.error) == (
+        "estimated" if is_stream else "unknown",
+        "server_stopped",
+    )
+    assert gateway.pending == 0
 
 
 def test_b09_a_worker_gives_signs_of_life_whatever_fails(gateway, monkeypatch, caplog):

@@ -57,7 +57,7 @@ def test_a01_what_may_ask_for_usage_is_the_upstreams_to_read(gateway, mock, valu
     assert answer.content == b"".join([*PIECES, USAGE_CHUNK, DONE])
 
 
-@pytest.mark.parametrize("value", [1, 1.0, "true", "True", "yes", "1"])
+@pytest.mark.parametrize("value", [1, 1.0, "true", "True", "yes", "1", "t", "y", "on", "1.0"])
 def test_a01_a_stream_is_one_however_it_is_asked_for(gateway, mock, value):
     mock.script = stream(*PIECES, USAGE_CHUNK, DONE)
     answer = gateway.chat(stream=value)
@@ -411,6 +411,16 @@ def test_a06_a_failed_response_without_usage_costs_nothing(gateway, mock):
     assert (gateway.row.cost, gateway.row.error) == (0, "server_error")
 
 
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+def test_a06_a_response_fails_also_without_a_reason(gateway, mock, is_stream):
+    mock.script = reply({"id": "resp_1", "status": "failed", "error": None})
+    if is_stream:
+        mock.script = stream(event("response.failed", {"response": {"id": "resp_1"}}))
+    gateway.post("/v1/responses", {"model": "gpt-5-mini", "input": "x", "stream": is_stream})
+    assert counts(gateway.row)[0] == "failed"
+    assert (gateway.row.cost, gateway.row.error) == (0, "response_failed")
+
+
 def embedding(body: dict) -> bytes:
     return json.dumps(body).encode()
 
@@ -595,10 +605,17 @@ def test_a12_audio_whose_length_is_none_is_unknown(gateway, mock, duration):
     assert gateway.row.usage_status == "unknown"
 
 
-def test_a12_audio_that_a_json_body_names_is_unknown_too(gateway, mock):
-    """Some servers fetch the audio themselves: its seconds are in no text."""
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("audio/transcriptions", "audio/translations", "audio/speech"),
+        *("images/generations", "images/edits", "images/variations"),
+    ],
+)
+def test_a12_sound_and_pictures_that_a_json_body_names_are_unknown_too(gateway, mock, path):
+    """Some servers fetch them themselves: what they cost is in no text."""
     mock.script = reply({"text": "hello there"})
-    gateway.post("/v1/audio/transcriptions", {"model": "whisper-1", "url": "https://x/a.wav"})
+    gateway.post(f"/v1/{path}", {"model": "whisper-1", "url": "https://x/a.wav"})
     assert (gateway.row.usage_status, gateway.row.cost) == ("unknown", None)
 
 
