@@ -314,11 +314,6 @@ def test_c02_the_standard_tier(gateway, tier):
     assert_bound(gateway, CHAT, sent, (1000 * 10 + size(sent) * Decimal("1.25")) / MILLION)
 
 
-def test_c02_flex_of_a_model_that_has_none_is_the_standard(gateway):
-    sent = asking(CHAT, service_tier="flex", max_tokens=1000)
-    assert_bound(gateway, CHAT, sent, 1000 * OUTPUT + size(sent) * INPUT)
-
-
 def test_c02_a_tier_with_a_price_of_the_operator(gateway, price):
     price("gpt-5", modifier="service_tier=scale", input="5", output="40")
     sent = asking(CHAT, model="gpt-5", service_tier="scale", max_completion_tokens=1000)

@@ -204,6 +204,14 @@ def test_c02_thoughts_may_go_beyond_the_old_limit_of_chats(
     assert_bound(gateway, path, sent, Decimal(answer * 2 + size(sent)) / MILLION)
 
 
+def test_c02_flex_without_a_published_price_is_the_standard(gateway, mock, upstreams_file, price):
+    known = f"base_url: {mock.url}/v1, api_key: none, max_output_tokens: 5000, provider: groq"
+    upstreams_file(f"apis: {{openai: {{{known}}}}}")
+    price("fast", provider="groq", input="1", output="2")
+    sent = asking(CHAT, model="fast", service_tier="flex", max_tokens=100)
+    assert_bound(gateway, CHAT, sent, Decimal(100 * 2 + size(sent)) / MILLION)
+
+
 def test_c02_a_time_to_answer_with_a_price_above_the_standard(gateway, price):
     price("gpt-4o-mini", modifier="completion_window=1h", input="5", output="40")
     sent = asking(RESPONSES, max_output_tokens=1000)

@@ -75,9 +75,10 @@ BROKEN = ["500", "503", "1033", "server_error", "overloaded_error", "image_serve
 
 
 OF_REQUESTS = """
-    invalid_image insufficient_quota billing_hard_limit_reached content_policy_violation
+    invalid_prompt content_filter insufficient_quota billing_hard_limit_reached
+    content_policy_violation
     moderation_blocked model_not_found image_too_small unsupported_file permission_denied
-    authentication_error string_too_long request_too_large too_many_images
+    authentication_error string_too_long request_too_large too_many_requests
     context_length_exceeded RATE_LIMIT_EXCEEDED 1002 404
 """
 OF_UPSTREAMS = """

@@ -288,7 +288,7 @@ def test_row_20_the_root_of_all_paths_covers_them(gateway, mock):
 def test_row_20_an_upstream_serves_the_endpoints_and_methods_of_its_lists(
     gateway, mock, upstreams_file
 ):
-    lists = "allowed_endpoints: [/v1/chat/*, /v1/files], allowed_methods: [POST]"
+    lists = "allowed_endpoints: [/v1/chat/*, /v1/files], allowed_methods: [post]"
     upstreams_file(f"apis: {{openai: {{base_url: {mock.url}, api_key: k, {lists}}}}}")
     mock.script = reply(chat())
     assert gateway.chat().status_code == 200
