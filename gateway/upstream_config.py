@@ -301,8 +301,6 @@ def _repeated_member(tree: yaml.Node | None) -> yaml.ScalarNode | None:
                     return name
                 names.add(name.value if isinstance(name, yaml.ScalarNode) else id(name))
                 nodes.append(value)
-        elif isinstance(node, yaml.SequenceNode):
-            nodes += node.value
     return None
 
 
