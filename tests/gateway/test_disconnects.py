@@ -97,19 +97,23 @@ def test_b10_a_plain_answer_that_ends_in_time_is_settled(gateway, mock):
     assert (counts(row), row.error) == (("settled", 10, 0, 5, 0), None)
 
 
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize(("size", "state"), [(1_350_000, "estimated"), (1_000_000, "settled")])
-def test_b10_a_megabyte_is_read_on(gateway, mock, with_options, size, state):
+def test_b10_a_megabyte_is_read_on(gateway, mock, with_options, size, state, is_stream):
     """1,048,576 bytes, of which the client has had none."""
     with_options(OPTIONS["megabytes"])
+    end = b"\n\n" + USAGE_CHUNK + DONE
+    answer = b":" + end.rjust(size - 1) if is_stream else ANSWER.rjust(size)
+    kind = "text/event-stream" if is_stream else "application/json"
 
     async def script(request, writer):
-        writer.write(head(200, Content_Type="application/json", Content_Length=str(size)))
+        writer.write(head(200, Content_Type=kind, Content_Length=str(size)))
         await writer.drain()
         await asyncio.sleep(0.2)
-        writer.write(ANSWER.rjust(size))
+        writer.write(answer)
 
     mock.script = script
-    leave(gateway, {}, after=0.05)
+    leave(gateway, {"stream": is_stream}, after=0.05)
     assert settled_row(gateway).usage_status == state
 
 

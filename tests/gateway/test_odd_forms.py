@@ -61,6 +61,18 @@ def test_form_without_room_is_refused_and_not_sent(gateway, mock, monkeypatch, t
     assert mock.requests[0].body == data
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("name", USUAL)
+def test_a_form_is_read_however_it_is_cut(name, size):
+    """By the network, where clients and servers cannot say it."""
+    data = USUAL[name][-500:]
+    fields = forms.FormFields("multipart/form-data; boundary=b")
+    for start in range(0, len(data), size):
+        fields.feed(data[start : start + size])
+    fields.check_whole()
+    assert fields.values == {"model": [ALLOWED]}
+
+
 @pytest.mark.parametrize("limits", [{}, CHECKED], ids=["passing", "checked"])
 def test_a_field_may_be_a_recording(gateway, mock, limits):
     """OpenAI's `known_speaker_references`: up to ten seconds each, some 400 KB of a WAV file."""

@@ -138,3 +138,11 @@ def test_c09_the_servers_key_is_shared_under_whatever_name(gateway, mock, upstre
     own_key(KEY)
     answer = gateway.use().get("/v1/files")
     assert answer.json()["error"]["code"] == "shared_upstream_key"
+
+
+def test_c09_the_operator_may_let_projects_share(gateway, mock, upstreams_file):
+    mock.script = reply(chat())
+    upstreams_file(f"apis: {{openai: {{base_url: {mock.url}, api_key: k, shared_objects: true}}}}")
+    assert gateway.get("/v1/files").status_code == 200
+    sent = {"model": MODEL, "input": "x", "previous_response_id": "resp_1"}
+    assert gateway.post("/v1/responses", sent).status_code == 200

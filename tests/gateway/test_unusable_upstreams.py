@@ -43,6 +43,21 @@ def test_prompt_of_an_unusable_upstream_is_sent_nowhere(gateway, mock, groq, col
     assert gateway.use().chat("gpt-4o-mini").status_code == 200
 
 
+def test_poll_of_an_unusable_upstream_is_sent_nowhere(gateway, mock, groq, own_key):
+    row = groq()
+    own_key("gsk-own-key-0123456789", upstream="groq")
+    mock.script = reply({"id": "resp_1", "object": "response", "status": "queued"})
+    asked = {"model": "groq:gpt-5-mini", "input": "x", "background": True}
+    within_a_second(lambda: gateway.post("/v1/responses", asked).status_code == 200)
+    row.is_enabled = False
+    row.save()
+    poll = "/v1/responses/resp_1"
+    within_a_second(lambda: code(gateway.get(poll)) == (503, "upstream_unusable"))
+    known = len(mock.requests)
+    assert code(gateway.get(poll)) == (503, "upstream_unusable")
+    assert len(mock.requests) == known
+
+
 def test_provider_of_an_unusable_upstream_reaches_only_another_one_of_it(
     gateway, mock, groq, upstreams_file
 ):
