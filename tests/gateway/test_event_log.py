@@ -1,5 +1,6 @@
 """LOG_FILE: a JSON line for each call, rotated; several processes may write (rows 28 and 29)."""
 
+import asyncio
 import json
 import logging.config
 import os
@@ -11,12 +12,12 @@ import pytest
 
 from core.errors import DatabaseUnavailable
 from core.redaction import without_secrets
-from gateway import background, call_relay, event_log, metered_calls, metering
+from gateway import background, call_relay, event_log, metered_calls, metering, response_cache
 from gateway.models import Call
 from gateway.worker import WorkerThread
 from llmring_site.log_config import logging_settings
 from llmring_site.log_file import RotatedFile
-from tests.gateway.calls import open_call, within_a_second
+from tests.gateway.calls import within_a_second
 from tests.gateway.test_metrics import samples
 from tests.gateway.upstream import chat, in_turn, reply
 
@@ -188,15 +189,21 @@ def test_a_call_that_is_settled_later_is_logged_then(gateway, mock, log_file, mo
     assert (line["id"], line["request_id"]) == (str(gateway.row.id), "the-call")
 
 
-def test_a_settled_call_keeps_its_line_though_the_server_stops(gateway, mock, log_file):
-    """Its client reads nothing of an answer that no buffer can hold."""
-    mock.script = reply(json.dumps(chat()).encode() + b" " * 20_000_000)
-    with open_call(gateway, {}):
-        within_a_second(lambda: gateway.rows)
-        for task in [*call_relay._running]:
-            task.get_loop().call_soon_threadsafe(task.cancel)
-        within_a_second(lambda: not call_relay._running)
+def test_a_settled_call_keeps_its_line_though_the_server_stops(
+    gateway, mock, log_file, monkeypatch
+):
+    """After its row was written, and before its answer is sent."""
 
+    async def store_late(*arguments, **options):
+        for task in call_relay._running:
+            task.cancel()
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(response_cache, "store", store_late)
+    mock.script = reply(chat())
+    assert gateway.chat().json()["error"]["code"] == "server_stopped"
+
+    assert gateway.row.usage_status == "settled"
     [line] = calls(log_file)
     assert (line["usage_status"], "error" in line) == ("settled", False)
 
