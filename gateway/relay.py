@@ -112,13 +112,11 @@ class View:
                 pass
 
     async def finish(self) -> bytes:
-        """Return what the client gets at the end."""
+        """Return what the client of a stream has not been sent."""
         return await self._by_size(self._work(), self._finish)
 
     def _finish(self) -> bytes:
         rest = self._stream.finish() if self.is_readable else b""
-        if self._decoder is not None and not self.is_decoded:
-            return b""
         return rest if self._mask is None else self._mask.feed(rest) + self._mask.finish()
 
     def _work(self, data: bytes = b"") -> int:

@@ -290,6 +290,14 @@ def test_b06_compressed_events_are_read(gateway, mock, sent):
     assert counts(gateway.row) == SETTLED
 
 
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_b06_events_without_the_last_line_end_are_whole(gateway, mock, coding):
+    sent = PLAIN.rstrip()
+    mock.script = stream(gzip.compress(sent) if coding else sent, Content_Encoding=coding)
+    assert gateway.chat(stream=True).content == b"".join(PIECES) + DONE.rstrip()
+    assert counts(gateway.row) == SETTLED
+
+
 @pytest.mark.parametrize("key", ["none", "sk-key-0123456789"])
 def test_b06_compressed_events_are_whole_for_who_asked_for_usage(
     gateway, mock, upstreams_file, key
