@@ -349,10 +349,13 @@ def test_a_call_is_settled_though_it_is_cancelled_again(gateway, mock, monkeypat
         return await settle(call, outcome)
 
     monkeypatch.setattr(metering, "settle", settle_late)
-    mock.script = stream(content("Hi"), pauses={1: 30}) if is_stream else reply(chat(), delay=30)
+    mock.script = reply(chat(), delay=30)
+    if is_stream:
+        mock.script = stream(content("Hi"), stop(), pauses={1: 30})
     with open_call(gateway, {"stream": is_stream}) as sock:
-        if is_stream:
-            sock.recv(65536)
+        got = b""
+        while is_stream and b"Hi" not in got:
+            got += sock.recv(65536)
         within_a_second(lambda: mock.requests)
         stop_server()
         row = settled_row(gateway)
