@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Coroutine
 
 import pytest
 
@@ -42,11 +43,14 @@ def loop():
     loop.close()
 
 
-async def exchange(key: str, method: str, path: str, body: bytes) -> int:
-    sent = []
-
-    # As they come from the network.
+def exchange(key: str, method: str, path: str, body: bytes) -> Coroutine[None, None, int]:
+    # As they come from the network: to make them takes milliseconds, which no callback may spend.
     parts = [body[start : start + PART_BYTES] for start in range(0, len(body), PART_BYTES)]
+    return _exchange(key, method, path, parts, size=len(body))
+
+
+async def _exchange(key: str, method: str, path: str, parts: list[bytes], *, size: int) -> int:
+    sent = []
 
     async def receive() -> dict:
         return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
@@ -57,7 +61,7 @@ async def exchange(key: str, method: str, path: str, body: bytes) -> int:
     headers = {
         "x-api-key": key,
         "content-type": "application/json",
-        "content-length": str(len(body)),  # without it a view sees no body
+        "content-length": str(size),  # without it a view sees no body
         "host": "testserver",
     }
     scope = {
