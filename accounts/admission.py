@@ -57,8 +57,8 @@ class InvalidKey(DomainError):
     code = "invalid_key"
     headers = _CHALLENGE
 
-    def __init__(self, reason: str = "") -> None:
-        super().__init__("Invalid API key" + reason)
+    def __init__(self, message: str = "Invalid API key") -> None:
+        super().__init__(message)
 
 
 class UnusableKey(DomainError):
@@ -115,7 +115,7 @@ def authenticate_key(key: str) -> Caller:
     An id is never a key: anybody who sees it in a reply could use it.
     """
     if api_keys.is_id(key):
-        raise InvalidKey(": a UUID is never a key")
+        raise InvalidKey("Invalid API key: a UUID is never a key")
     digest = api_keys.digest(key)
     if caller := key_cache.get(digest):
         return caller

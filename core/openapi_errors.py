@@ -31,7 +31,7 @@ _ISSUES = {
 }
 # Of all views but those that report the server's state.
 REFUSALS = {429: "A limit is reached", 503: "The database does not answer"}
-RETRY_AFTER = {
+_RETRY_AFTER = {
     "Retry-After": {
         "schema": {"type": "integer"},
         "description": "Seconds. Without it, the same request would be refused again.",
@@ -94,6 +94,11 @@ def error_response(path: str, status: int, description: str) -> dict:
     schema = "ValidationError" if status == 422 else "Error"
     if is_coded(path):
         schema = "CodedError"
+    return json_response(schema, status, description)
+
+
+def json_response(schema: str, status: int, description: str) -> dict:
+    """Return the description of a reply that is JSON of this component."""
     reference = {"$ref": f"#/components/schemas/{schema}"}
     reply = {"description": description, "content": {"application/json": {"schema": reference}}}
-    return reply | ({"headers": RETRY_AFTER} if status in (429, 503) else {})
+    return reply | ({"headers": _RETRY_AFTER} if status in (429, 503) else {})

@@ -207,14 +207,15 @@ def _endpoint(exchange: Exchange, path: str) -> Matched:
             raise errors.UpgradeRefused("Websockets are not relayed; use HTTP")
         raise errors.NotServed("Direct access past the gateway is not handed out")
     matches = protocol.match(path)
-    if is_of_another(path) and (request.method == "POST" or not matches):
-        raise errors.OtherAPI(request.method, path)
     if not matches:
-        raise errors.UnknownEndpoint(request.method, path)
+        unknown = errors.OtherAPI if is_of_another(path) else errors.UnknownEndpoint
+        raise unknown(request.method, path)
     if wants_upgrade:
         raise errors.UpgradeRefused("Websockets are not relayed; use HTTP")
     for matched in matches:
         if request.method in matched.endpoint.methods:
             return matched
+    if request.method == "POST" and is_of_another(path):
+        raise errors.OtherAPI(request.method, path)
     allowed = sorted({method for each in matches for method in each.endpoint.methods})
     raise errors.MethodNotAllowed(request.method, path, tuple(allowed))

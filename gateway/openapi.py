@@ -3,10 +3,8 @@
 What is relayed is described by the upstream.
 """
 
-from typing import Any
-
 from core.openapi import json_schema
-from core.openapi_errors import RETRY_AFTER
+from core.openapi_errors import json_response
 from gateway.schemas.token_info import OpenAIError, TokenInfo
 
 _SCHEME = "GatewayToken"
@@ -30,10 +28,13 @@ def with_token_info(result, generator, request, public):
     for model in (TokenInfo, OpenAIError):
         schema, inner = json_schema(model, "serialization")
         components["schemas"] |= {model.__name__: schema, **inner}
-    told = _json(TokenInfo, "")
+    told = json_response("TokenInfo", 200, "")
     [example] = components["schemas"]["TokenInfo"]["examples"]
     told["content"]["application/json"]["examples"] = {"example 1": {"value": example}}
-    refusals = {str(status): _error(status, text) for status, text in _REFUSALS.items()}
+    refusals = {
+        str(status): json_response("OpenAIError", status, text)
+        for status, text in _REFUSALS.items()
+    }
     result["paths"]["/v1/token"] = {
         "get": {
             "operationId": "v1_token_retrieve",
@@ -46,13 +47,3 @@ def with_token_info(result, generator, request, public):
         }
     }
     return result
-
-
-def _json(model: type, description: str) -> dict[str, Any]:
-    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"description": description, "content": {"application/json": {"schema": reference}}}
-
-
-def _error(status: int, description: str) -> dict[str, Any]:
-    headers = {"headers": RETRY_AFTER} if status in (429, 503) else {}
-    return _json(OpenAIError, description) | headers

@@ -181,10 +181,10 @@ def _needs_database(arguments: list[str]) -> bool:
     return arguments[0] not in _WITHOUT_DATABASE or "--database" in arguments
 
 
-def _add_port(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--port", type=_not_empty, help="port where it listens (LLMRING_HTTP_PORT, else 8000)"
-    )
+def _add_port(
+    parser: argparse.ArgumentParser, default: str = "LLMRING_HTTP_PORT, else 8000"
+) -> None:
+    parser.add_argument("--port", type=_not_empty, help=f"port where it listens ({default})")
 
 
 def _not_empty(value: str) -> str:
@@ -223,9 +223,7 @@ def _check_health(arguments: list[str]) -> str | None:
         "llmring-server health", description="Fail unless the server on this machine is healthy."
     )
     parser.add_argument("--host", help="where it listens (LISTEN_ADDR, else 127.0.0.1)")
-    parser.add_argument(
-        "--port", type=_not_empty, help="(LISTEN_ADDR, else LLMRING_HTTP_PORT, else 8000)"
-    )
+    _add_port(parser, "LISTEN_ADDR, else LLMRING_HTTP_PORT, else 8000")
     options = parser.parse_args(arguments)
     _set_port(options)
     with startup.exit_on_config_error():

@@ -73,7 +73,6 @@ def load(*, keep_logging: bool = False) -> None:
 
     For servers that import the application. Raises StartupError before a database is made.
     """
-    import django
     from django.apps import apps
 
     use_settings()
@@ -81,7 +80,7 @@ def load(*, keep_logging: bool = False) -> None:
     if keep_logging:
         settings.LOGGING_CONFIG = None
     with memory.gc_paused():
-        django.setup(set_prefix=False)
+        set_up(set_prefix=False)
         if is_first:
             check_configuration()
     use_database()
@@ -100,12 +99,12 @@ def check_settings() -> None:
         check_configuration()
 
 
-def set_up() -> None:
-    """Set Django up."""
+def set_up(*, set_prefix: bool = True) -> None:
+    """Set Django up; without `set_prefix` leave the prefix of addresses to each request."""
     import django
 
     with memory.gc_paused():
-        django.setup()
+        django.setup(set_prefix=set_prefix)
 
 
 def check_configuration() -> None:
