@@ -35,7 +35,7 @@ def pytest_xdist_auto_num_workers(config):
 
     Not where tests start servers, which have processes enough.
     """
-    return os.cpu_count() + config.option.markexpr.startswith("not ")
+    return os.cpu_count() + ("not (servers" in config.option.markexpr)
 
 
 def pytest_sessionstart(session):
@@ -49,18 +49,23 @@ def pytest_sessionstart(session):
         asking.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+# Whole pages take a third of the time.
+_PAGES = ("people/*", "*/test_admin*", "*/test_*page*", "site/test_dashboard.py")
 _with_a_case: set[str] = set()  # tests of which a case was collected
 
 
 def pytest_itemcollected(item):
-    """Mark all cases of a test but the first: the default run leaves them out, `.ci/run` does not.
+    """Mark what the default run leaves out, and `.ci/run` does not.
 
-    Only when all tests are collected: who names a file or a test wants every case of it.
+    That is all cases of a test but the first, and the tests of pages. Only when all tests are
+    collected: who names a file or a test wants all of it.
     """
     config = item.config
     named = [config.invocation_params.dir / path for path in config.args]
     if named != [config.rootpath / path for path in config.getini("testpaths")]:
         return
+    if any(map(item.path.match, _PAGES)):
+        item.add_marker("pages")
     test = item.nodeid.partition("[")[0]
     if test in _with_a_case:
         item.add_marker("more_cases")

@@ -24,6 +24,7 @@ def id(api):
     return api.send("POST", "/conversations", {})["id"]
 
 
+@pytest.mark.slow
 def test_sixteen_writers_lose_nothing_and_keep_an_order(api, id):
     def write(number):
         client = ApiClient(api.key)

@@ -453,6 +453,7 @@ def prompts(number: int, name: str) -> list[dict]:
     return [{"role": "system", "content": f"{name}{place}"} for place in range(number)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stored", "sent"),
     [

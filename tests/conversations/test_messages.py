@@ -122,6 +122,7 @@ def test_messages_of_one_moment_keep_their_order(api, path):
     assert read == [message["content"] for message in sent]
 
 
+@pytest.mark.slow
 def test_thousands_of_messages_are_one_call(api, path):
     text = "word " * 40
     assert len(batch(api, path, *[{"role": "user", "content": text}] * 5000)) == 5000

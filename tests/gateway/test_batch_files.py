@@ -147,6 +147,7 @@ def test_c08_what_is_no_batch_passes(limited, mock):
     assert limited.get("/v1/files?purpose=batch").status_code == 200
 
 
+@pytest.mark.slow
 def test_c08_large_files_are_read_whole(limited, mock):
     """Lines that are longer than a piece that is read, with ends of other systems."""
     long = line(ALLOWED, messages=[{"role": "user", "content": "\\ " * 100_000}])

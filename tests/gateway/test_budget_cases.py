@@ -138,6 +138,7 @@ def test_c02_a_call_is_reserved_at_its_bound(gateway, mock, own_key, name):
     assert counts(gateway.row) == ("settled", 10, 0, 5, 0)
 
 
+@pytest.mark.slow
 def test_c02_twenty_calls_without_a_limit_run_side_by_side(gateway, mock):
     mock.script = reply(chat(), delay=0.5)
     gateway.use(budget_usd=2000)

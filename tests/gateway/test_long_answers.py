@@ -53,6 +53,7 @@ def test_a10_usage_of_36_megabytes_of_embeddings_is_read(gateway, mock, is_last)
     assert (counts(row), row.error, row.model) == (("settled", 9, 0, 0, 0), None, MODEL)
 
 
+@pytest.mark.slow
 def test_a11_usage_of_an_image_of_17_megabytes_is_read(gateway, mock):
     """One event: its type stands at the beginning, its usage at the end."""
     image = event(

@@ -300,6 +300,7 @@ def test_b06_a_coding_that_nobody_offered_is_relayed_and_estimated(gateway, mock
     assert gateway.row.usage_status == "estimated"
 
 
+@pytest.mark.slow
 def test_b07_a_long_event_is_not_held(gateway, mock):
     long = content("A" * 2_000_000)
     mock.script = stream(

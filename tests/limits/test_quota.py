@@ -310,6 +310,7 @@ def test_d04_parallel_batches_share_what_is_left(limited):
     assert (stored(limited), counted(limited)) == (100, {"2026-03": 100})
 
 
+@pytest.mark.slow
 def test_quota_is_exact_under_races_of_all_routes(limited):
     second = ApiKey.issue(limited.project)[1]
 

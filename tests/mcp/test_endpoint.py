@@ -284,6 +284,7 @@ def test_strangers_and_inactive_servers_are_not_offered(found, ask, other_api, o
     assert not ToolExecution.objects.exists()
 
 
+@pytest.mark.slow
 def test_long_lists_come_in_pages(found, api, register):
     server = register()
     tools = [{"name": f"t{n:04}"} for n in range(1001)]

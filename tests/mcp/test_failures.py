@@ -407,6 +407,7 @@ def test_lists_of_a_former_address_are_not_stored(api, register, monkeypatch):
     assert not Tool.objects.exists()
 
 
+@pytest.mark.slow
 def test_list_without_end_is_read_to_a_limit(api, register, settings):
     settings.MCP_TIMEOUT = 25
     pages = []

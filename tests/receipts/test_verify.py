@@ -82,6 +82,7 @@ def test_batch_members_of_an_older_server_are_named(verify):
     assert verify(genuine)["valid"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [VERIFY, "/api/v1/receipts/issue", "/api/v1/receipts"])
 def test_receipts_have_at_most_four_megabytes(api, signing, path):
     receipt = vectors.signed_nested()

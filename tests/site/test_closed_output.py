@@ -9,6 +9,7 @@ import pytest
 URL = "postgresql://me@127.0.0.1:9/logs"  # no server is asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("call", ["manage(['manage.py', 'help'])", "database(['url'])"])
 def test_command_whose_reader_has_gone_ends_without_traceback(tmp_path, call, unbuffered):

@@ -114,6 +114,7 @@ def test_an_export_posted_to_a_batch_is_the_same_ledger_once(exported, other_api
     assert [body.pop("by_api_key") and body for body in sums][0] == sums[1]
 
 
+@pytest.mark.slow
 def test_exported_logs_can_be_posted_one_by_one(exported, other_api):
     lines = ledger_of(exported).splitlines()[:20]
     for _ in range(2):

@@ -4,6 +4,8 @@ import json
 from collections import Counter, defaultdict
 from decimal import Decimal
 
+import pytest
+
 from tests.usage.test_round_trip import exported, priced
 
 __all__ = ["exported", "priced"]
@@ -65,6 +67,7 @@ def by(logs, key):
     return groups
 
 
+@pytest.mark.slow
 def test_sums_are_those_of_the_exported_logs(exported):
     for name, query in QUERIES.items():
         lines = exported.get("/api/v1/logs/export", query).getvalue().splitlines()
