@@ -4,7 +4,6 @@ Whatever is unknown counts as stored upstream.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from gateway.request.json_objects import OWN_MEMBERS, objects_in
@@ -15,15 +14,14 @@ _PROMPTS = (
     *("extra_body", "google"),
 )
 # Members that bring in what was said before; a template may repeat any of the prompt.
-_HISTORIES = ("previous_response_id", "conversation", "chat_template")
+_HISTORIES = frozenset({"previous_response_id", "conversation", "chat_template"})
 # Members that bring in other text; those not of OpenAI are of Azure, OpenRouter, Qwen and xAI.
-_OTHER_SOURCES = (
-    *_HISTORIES,
+_OTHER_SOURCES = _HISTORIES | {
     *("prompt_id", "web_search_options"),
     *("data_sources", "plugins", "enable_search", "search_parameters"),
-)
+}
 # Members that may have the upstream search; a stored prompt has tools of its own.
-_SEARCHES = (*(name for name in _OTHER_SOURCES if name not in _HISTORIES), "extra_body")
+_SEARCHES = (_OTHER_SOURCES - _HISTORIES) | {"extra_body"}
 # Parts that are their own text. The bytes of a picture say nothing of its tokens.
 _TEXT_PARTS = frozenset(
     {
@@ -94,7 +92,7 @@ def read(body: dict[str, Any]) -> Sources:
         lies_upstream=is_compacted
         or not tools <= _DESCRIBED_TOOLS
         or _has_any(body, _OTHER_SOURCES)
-        or any(body.get(name) for name in _FILES_OF_REQUEST)
+        or _holds_any(body, _FILES_OF_REQUEST)
         or any(map(_lies_upstream, parts)),
         may_run_tools=may_run_tools,
         may_search=may_run_tools or _has_any(body, _SEARCHES),
@@ -109,9 +107,13 @@ def searches_unasked(model: str) -> bool:
     return _SEARCHING_MODEL.search(model.casefold()) is not None
 
 
-def _has_any(body: dict[str, Any], names: Iterable[str]) -> bool:
+def _has_any(body: dict[str, Any], names: frozenset[str]) -> bool:
     # An empty object switches a search on.
-    return any(body.get(name) not in (None, False, "") for name in names)
+    return any(body[name] not in (None, False, "") for name in names & body.keys())
+
+
+def _holds_any(part: dict[str, Any], names: frozenset[str]) -> bool:
+    return any(part[name] for name in names & part.keys())
 
 
 def _tools(holder: dict[str, Any]) -> list[Any]:
@@ -143,7 +145,7 @@ def _lies_upstream(part: dict[str, Any]) -> bool:
     kind = part.get("type")
     if kind is not None and str(kind) not in _TEXT_PARTS:
         return True
-    if any(part[name] for name in _FILES & part.keys()):
+    if _holds_any(part, _FILES):
         return True
     # The type of a reference to an item is optional.
     is_text = (kind or "role" in part) and any(part.get(name) for name in _ITEM_TEXTS)
