@@ -6,7 +6,7 @@ from functools import cache
 from core import bridge, memory
 from core.codings import Undecodable
 from core.egress.http_answer import Answer
-from gateway.answer import lenient_json
+from gateway.answer import lenient_json, number_lists
 from gateway.answer.decoding import Decoder, decoder_of, is_decodable
 from gateway.protocols.protocol import Billing, ProtocolModule, Reading
 from gateway.request.plan import Plan
@@ -99,10 +99,10 @@ async def read(data: bytes, protocol: ProtocolModule) -> Reading:
 def _read_large(data: bytes, protocol: ProtocolModule) -> Reading:
     """Read a body, and free its values here: the event loop would take long.
 
-    They are read again in the rare case that its text is to be estimated.
+    They are read again, and whole, in the rare case that its text is to be estimated.
     """
     with memory.gc_paused():
-        reading = _read(data, protocol)
+        reading = _read(number_lists.emptied(data), protocol)
         reading.size = len(data)
         reading.estimate_output = cache(lambda: _read(data, protocol).estimate_output())
     return reading
