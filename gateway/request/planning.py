@@ -66,7 +66,8 @@ async def _plan(
     call_labels: dict[str, Any],
 ) -> Plan:
     endpoint = matched.endpoint.asked(body.value)
-    matched = matched._replace(endpoint=endpoint)
+    if endpoint is not matched.endpoint:
+        matched = matched._replace(endpoint=endpoint)
     all_upstreams = await upstreams.current()
     named = _named_model(body, matched)
     alias, resolved = _resolve(named, holder, call_labels["profile"])
@@ -78,8 +79,8 @@ async def _plan(
     if isinstance(named, str) and model != named:
         # From here on, the body is what the upstream gets.
         await body.examine(_rename_model, body, matched, named, model)
-    policies.check_params(upstream, {**body.params, **_models(body, matched, model, upstream)})
     if upstream.param_whitelist:
+        policies.check_params(upstream, {**body.params, **_models(body, matched, model, upstream)})
         policies.check_params(upstream, parse_qs(request.query_string, keep_blank_values=True))
     if holder.has_budget and endpoint.billing is Billing.LATER and not settings.GATEWAY_UNBOUNDED:
         raise _price_unknown("this starts")

@@ -79,8 +79,6 @@ def check_count(query_string: str) -> None:
 def check_params(upstream: UpstreamConfig, params: Mapping[str, Any]) -> None:
     """Raise ParamNotAllowed for a value that the upstream's list of a parameter lacks."""
     whitelist = upstream.param_whitelist
-    if not whitelist:
-        return
     for name in params:
         # Servers written in Go take the names of members in any case.
         if name not in whitelist and name.casefold() in map(str.casefold, whitelist):

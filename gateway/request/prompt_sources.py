@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 from gateway.request.json_objects import OWN_MEMBERS, objects_in
 
 # Where a prompt stands; a stored one is an object with an id. The last two are Gemini's.
-_PROMPTS = (
-    *("messages", "input", "prompt", "instructions", "system", "questions", "images", "mask"),
-    *("extra_body", "google"),
+_PROMPTS = frozenset(
+    {
+        *("messages", "input", "prompt", "instructions", "system", "questions", "images", "mask"),
+        *("extra_body", "google"),
+    }
 )
 # Members that bring in what was said before; a template may repeat any of the prompt.
 _HISTORIES = frozenset({"previous_response_id", "conversation", "chat_template"})
@@ -80,7 +82,7 @@ class Sources(NamedTuple):
 
 def read(body: dict[str, Any]) -> Sources:
     """Return where the prompt of a request lies."""
-    parts = [*objects_in(*(body.get(name) for name in _PROMPTS))]
+    parts = [*objects_in(*(body[name] for name in _PROMPTS & body.keys()))]
     grouped = objects_in(body.get("tools"), left_out=OWN_MEMBERS)
     described = [tool for holder in (body, *parts, *grouped) for tool in _tools(holder)]
     tools = {*map(_tool_type, described)}
