@@ -161,8 +161,8 @@ class _Queue:
                 # Also if the task was killed or the process exits: no caller may believe it stored.
                 for pending in group:
                     pending.fail(DatabaseUnavailable)  # the class: rarely needed
-                for observer in _observers:  # after the callers, who need not wait for them
-                    self._loop.call_soon(observer, size, time.perf_counter() - started)
+                for observer in _observers:
+                    observer(size, time.perf_counter() - started)
             self._gathering.answered(size)
 
     async def _write(self, group: list[_Pending]) -> None:
