@@ -9,7 +9,7 @@ Source: docs/gateway.md, section "Budgets".
 import math
 from collections.abc import Collection, Mapping
 from decimal import Decimal
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -113,7 +113,8 @@ def unbounded(reason: str, *, param: str | None) -> errors.Unbounded:
 
 def _check(body: dict[str, Any], endpoint: Endpoint) -> None:
     """Raise Unbounded for members that nobody can count."""
-    counted, read = _members(endpoint.answer_limits, endpoint.tool_limit)
+    counted = _COUNTED_MEMBERS.union(endpoint.answer_limits, filter(None, [endpoint.tool_limit]))
+    read = counted | prompt_sources.READ_MEMBERS
     for name in body:
         # Servers written in Go take the names of members in any case.
         if name not in read and name.casefold() in read:
@@ -136,15 +137,6 @@ def _check(body: dict[str, Any], endpoint: Endpoint) -> None:
             raise unbounded(f"The price of this {name} is not known in advance", param=name)
     if _has_agents(body.get(_AGENTS)):
         raise unbounded("Nothing limits the agents that a model creates", param=_AGENTS)
-
-
-@cache
-def _members(
-    answer_limits: tuple[str, ...], tool_limit: str | None
-) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the members that count what a call may use, and with them all that are read."""
-    counted = _COUNTED_MEMBERS.union(answer_limits, filter(None, [tool_limit]))
-    return counted, counted | prompt_sources.READ_MEMBERS
 
 
 def _use(
@@ -216,8 +208,8 @@ def _tool_calls(body: dict[str, Any], endpoint: Endpoint, default: int | None) -
 
 
 def _choices(body: dict[str, Any]) -> int:
-    stated = [math.ceil(read_number(body[name]) or 1) for name in _CHOICES if name in body]
-    return max([1, *stated]) * _count(body.get("prompt"))
+    each = max(math.ceil(read_number(body.get(name)) or 1) for name in _CHOICES)
+    return each * _count(body.get("prompt"))
 
 
 def _count(prompt: Any) -> int:

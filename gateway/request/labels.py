@@ -20,15 +20,12 @@ class Labels(schemas.Schema):
     metadata: Metadata = {}
 
 
-_HEADERS = {name: f"X-LLMRing-{name}" for name in Labels.model_fields}
-
-
 def read(request: Request) -> dict[str, Any]:
     """Return the labels by name, without tokens, which the ledger does not store.
 
     Raises GatewayError for those that it would refuse.
     """
-    sent = {name: request.headers.get(header) for name, header in _HEADERS.items()}
+    sent = {name: request.headers.get(f"X-LLMRing-{name}") for name in Labels.model_fields}
     values: dict[str, Any] = {
         name: tokens.hidden(_text(value)) for name, value in sent.items() if value
     }

@@ -66,8 +66,7 @@ async def _plan(
     call_labels: dict[str, Any],
 ) -> Plan:
     endpoint = matched.endpoint.asked(body.value)
-    if endpoint is not matched.endpoint:
-        matched = matched._replace(endpoint=endpoint)
+    matched = matched._replace(endpoint=endpoint)
     all_upstreams = await upstreams.current()
     named = _named_model(body, matched)
     alias, resolved = _resolve(named, holder, call_labels["profile"])

@@ -48,8 +48,9 @@ def with_body(made: Plan, request: Request) -> UpstreamRequest:
     data = body.data
     if made.endpoint.takes_usage_option and made.is_stream:
         data = _asking_for_usage(made, data)
-    kept = headers.of_json(sent.headers) if body.is_checked else sent.headers
-    return UpstreamRequest(sent.method, sent.url, kept, lambda: data)
+    if body.is_checked:
+        sent = replace(sent, headers=headers.of_json(sent.headers))
+    return sent.with_body(data)
 
 
 def _asking_for_usage(made: Plan, data: bytes) -> bytes:
