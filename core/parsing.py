@@ -16,7 +16,7 @@ from core.errors import BodyTooLarge, InvalidInput, issue
 MAX_ISSUES = 100  # entries of one 422 reply
 MAX_PARAMETERS = 1_000  # of a query
 # pydantic lists all or none, and lets no other thread run meanwhile: 20 ms for each thousand.
-_MAX_FAULTS = 5_000
+MAX_FAULTS = 5_000
 _LISTS = (list[str], list[str] | None)
 _NOT_AN_OBJECT = PydanticKnownError("model_attributes_type")
 Model = TypeVar("Model", bound=BaseModel)
@@ -100,7 +100,7 @@ def _too_many_parameters() -> dict:
 
 def issues(error: ValidationError, loc: Sequence) -> list[dict]:
     """Return the first 422 entries of a validation error; `loc` is the value's location."""
-    if (count := error.error_count()) > _MAX_FAULTS:
+    if (count := error.error_count()) > MAX_FAULTS:
         return [issue("too_many_errors", [*loc], f"Input has {count} faults", None)]
     return [_entry(entry, loc) for entry in error.errors(include_url=False)[:MAX_ISSUES]]
 

@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from core.parsing import MAX_FAULTS
 from mcp import param_headers
 from mcp.models import Item, Prompt, Resource, Tool
 
@@ -226,6 +227,8 @@ def _repair(model: type[_Strict], item: dict) -> Repaired:
             model.model_validate(item)
             return item, notes
         except ValidationError as error:
+            if (count := error.error_count()) > MAX_FAULTS:
+                return None, [*notes, f"{count} faults"]
             issues = error.errors(include_url=False, include_input=False)
         if not notes:
             item = copy.deepcopy(item)

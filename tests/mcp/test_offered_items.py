@@ -163,6 +163,13 @@ def test_repaired_item_is_named(api, register):
     )
 
 
+def test_item_with_very_many_faults_is_left_out(api, register, found):
+    """Pydantic lists all faults or none, and lets no other thread run meanwhile."""
+    reply = refreshed(api, register, "peer", with_item("tools", schema(required=[1] * 5_001)))
+    assert reply["server"]["last_error"] == "'odd' left out (5001 faults)"
+    assert len(found("tools/list", REVISIONS[-1])["tools"]) == 1
+
+
 # Of another type than the route's own members have.
 REFUSED = {
     "output is true",
