@@ -98,25 +98,31 @@ def record(
         raise Http404("Tool not found") from None
 
 
-def execute_or_record(caller: Caller, tool: Tool, request: ExecutionRequest) -> ToolExecution:
-    """Record the call that the client reports, or make the call that it asks for.
+def execute_request(caller: Caller, tool: Tool, request: ExecutionRequest) -> ToolExecution:
+    """Make the call that a client asks for, and return its execution.
 
     Raises Http404 for a conversation of another project, else as `execute`.
     """
-    conversation_id = request.conversation_id
-    if conversation_id is not None:
-        check_conversation(caller, conversation_id)
-    if not request.is_report:
-        return execute(
-            caller, tool, request.input, conversation_id=conversation_id, origin=Origin.EXECUTED
-        )
+    _check_conversation(caller, request.conversation_id)
+    return execute(
+        caller,
+        tool,
+        request.input,
+        conversation_id=request.conversation_id,
+        origin=Origin.EXECUTED,
+    )
+
+
+def record_report(caller: Caller, tool: Tool, request: ExecutionRequest) -> ToolExecution:
+    """Store and return the execution of a call that the client made. Raises Http404."""
+    _check_conversation(caller, request.conversation_id)
     outcome = Outcome(output=request.output, error=request.error, duration_ms=request.duration_ms)
     return record(
         caller,
         tool,
         request.input,
         outcome,
-        conversation_id=conversation_id,
+        conversation_id=request.conversation_id,
         origin=Origin.RECORDED,
     )
 
@@ -127,9 +133,9 @@ def check_pin(tool: Tool) -> None:
         raise ToolChanged
 
 
-def check_conversation(caller: Caller, id: UUID) -> None:
-    """Raise Http404 unless the conversation belongs to the caller's project."""
-    if not Conversation.objects.for_caller(caller).filter(id=id).exists():
+def _check_conversation(caller: Caller, id: UUID | None) -> None:
+    """Raise Http404 for a conversation of another project."""
+    if id is not None and not Conversation.objects.for_caller(caller).filter(id=id).exists():
         raise payloads.not_found()
 
 

@@ -65,13 +65,19 @@ class ToolViewSet(ItemViewSet):
         recorded. Otherwise it is made now, over the server's transport. If the tool or its
         server fails, `error` has the reason, and the reply is still 200.
         """
-        once = idempotent if self.body.is_report else idempotent_call
-        return once(ToolViewSet._execute)(self, request, tool_id=tool_id)
+        once = self._record if self.body.is_report else self._call
+        return once(request, tool_id=tool_id)
 
-    def _execute(self, request, tool_id):
+    @idempotent
+    def _record(self, request, tool_id):
+        recorded = execution.record_report(request.auth, self.get_object(), self.body)
+        return Response(self.represent(recorded, Execution))
+
+    @idempotent_call
+    def _call(self, request, tool_id):
         tool = self.get_object()
         with cancelled_with_client(request):
-            made = execution.execute_or_record(request.auth, tool, self.body)
+            made = execution.execute_request(request.auth, tool, self.body)
         return Response(self.represent(made, Execution))
 
     @action(detail=True, methods=["post"])

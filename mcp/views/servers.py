@@ -87,15 +87,18 @@ class ServerViewSet(ListMixin, RetrieveMixin, ScopedModelViewSet):
         Lists in the body replace the stored items. Without any, the server is asked.
         Items keep their ids; missing ones become inactive.
         """
-        once = idempotent_call if self.body.is_empty else idempotent
-        return once(ServerViewSet._refresh)(self, request, server_id=server_id)
+        once = self._read_again if self.body.is_empty else self._replace_lists
+        return once(request, server_id=server_id)
 
-    def _refresh(self, request, server_id):
-        server = self.get_object()
-        if self.body.is_empty:
-            server = server_refresh.refresh(server)
-        else:
-            server = server_refresh.replace(server, self.body)
+    @idempotent_call
+    def _read_again(self, request, server_id):
+        return self._refreshed(server_refresh.refresh(self.get_object()))
+
+    @idempotent
+    def _replace_lists(self, request, server_id):
+        return self._refreshed(server_refresh.replace(self.get_object(), self.body))
+
+    def _refreshed(self, server):
         items = {
             kind: list(getattr(server, kind).filter(is_active=True).select_related("server"))
             for kind in ("tools", "resources", "prompts")
