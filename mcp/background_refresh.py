@@ -4,8 +4,6 @@ Every worker runs it; a row is claimed by the one that moves its `next_refresh_a
 """
 
 import logging
-import os
-import threading
 from datetime import datetime
 
 from django.conf import settings
@@ -18,27 +16,34 @@ from django.utils import timezone
 from accounts.models import Project
 from core.background_rounds import run_round
 from core.errors import DATABASE_AWAY, DomainError
+from core.process_thread import ProcessThread
 from mcp import server_refresh
 from mcp.models import Server, Transport
 from mcp.server_calls import changed_servers
 
 logger = logging.getLogger(__name__)
 
-_THREADS = 2
 _POLL_SECONDS = 10
-_starting = threading.Lock()
-_started_in = 0  # the process; a forked one starts its own threads
+
+
+class _Refresher(ProcessThread):
+    name = "mcp-refresh"
+
+    def run(self) -> None:
+        while True:
+            run_round(_refresh_all_due, logger=logger, failed="background refresh of MCP servers")
+            changed_servers.arrived.wait(_POLL_SECONDS)
+            changed_servers.arrived.clear()
+
+
+_threads = [_Refresher(), _Refresher()]
 
 
 def start() -> None:
     """Run in this process. Does nothing where servers are not called, or it runs already."""
-    global _started_in
-    with _starting:
-        if not settings.MCP_EXECUTE or _started_in == os.getpid():
-            return
-        _started_in = os.getpid()
-        for _ in range(_THREADS):
-            threading.Thread(target=_work, name="mcp-refresh", daemon=True).start()
+    if settings.MCP_EXECUTE:
+        for thread in _threads:
+            thread.start()
 
 
 def schedule(server: Server) -> None:
@@ -93,10 +98,3 @@ def _refresh_all_due() -> None:
     mark_changed()
     while refresh_due(timezone.now()):
         pass
-
-
-def _work() -> None:
-    while True:
-        run_round(_refresh_all_due, logger=logger, failed="background refresh of MCP servers")
-        changed_servers.arrived.wait(_POLL_SECONDS)
-        changed_servers.arrived.clear()
