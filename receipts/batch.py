@@ -14,13 +14,14 @@ from core.database.timeouts import lift_limit
 from core.errors import DomainError
 from core.ids import uuid7
 from core.scoping import Caller
-from receipts import calculations, drafts, selection, server_keys, services, summaries
+from receipts import drafts, selection, server_keys, services, summaries
 from receipts.drafts import Signed
 from receipts.keys import SigningKey
 from receipts.models import CertifiedDay
 from receipts.schemas import GenerationRequest
 from receipts.selection import COLUMNS, Selection
 from receipts.summaries import Sums
+from registry_proxy import pricing
 
 # Distinct names in a receipt's maps; the rest is summed under one more.
 MAX_NAMES = 1_000
@@ -146,7 +147,7 @@ def generate(request: GenerationRequest, caller: Caller) -> tuple[Signed, int]:
     Raises NothingChosen, NoLogs, TooManyLogs, UnusableSigningKey.
     """
     key = server_keys.signing_key()
-    calculations.load_prices()  # not inside the transaction: the first time it is a request
+    pricing.load()  # not inside the transaction: the first time it is a request
     with transaction.atomic():
         lift_limit()
         _lock_project(caller)

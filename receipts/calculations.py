@@ -31,11 +31,6 @@ _WITHOUT_COUNTS = {
 _OUTPUT_CLASSES = ("output", "thinking", "audio_output", "image_output")
 
 
-def load_prices() -> None:
-    """Load the registry's prices into memory, which may take network time."""
-    pricing.load()
-
-
 def complete_cost(draft: NestedDraft, project_id: UUID) -> dict:
     """Return both members of the draft's cost, a missing amount by the prices of its time.
 

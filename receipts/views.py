@@ -10,7 +10,6 @@ from core.views import PublicView, SchemaView
 from core.viewsets import ScopedModelViewSet
 from receipts import (
     batch,
-    calculations,
     endpoints,
     log_pages,
     reply_schemas,
@@ -20,6 +19,7 @@ from receipts import (
 )
 from receipts.keys import PublicKey
 from receipts.models import Receipt
+from registry_proxy import pricing
 
 _TAGS = ["receipts"]
 _PAGE = {"get": schemas.ReceiptPageQuery}
@@ -91,7 +91,7 @@ class ReceiptViewSet(ScopedModelViewSet):
             }
         )
 
-    @idempotent(before=calculations.load_prices)
+    @idempotent(before=pricing.load)
     def create(self, request):
         """Store a receipt
 
@@ -170,7 +170,7 @@ class GenerateView(SchemaView):
     replies = {"post": reply_schemas.GeneratedReceipt}
     tags = _TAGS
 
-    @idempotent(before=calculations.load_prices)
+    @idempotent(before=pricing.load)
     def post(self, request):
         """Certify logs with one receipt
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
-from receipts import calculations
 from receipts.models import Receipt, ReceiptLog
+from registry_proxy import pricing
 from usage.columns import SUMS
 from usage.models import DailyUsage
 
@@ -40,7 +40,7 @@ def many(api, signing):
 
 @pytest.mark.slow
 def test_many_logs_are_certified_in_the_database(api, many, django_assert_max_num_queries):
-    calculations.load_prices()  # the first of a process asks for the registry
+    pricing.load()  # the first of a process asks for the registry
     tracemalloc.start()
     with django_assert_max_num_queries(16):
         reply = api.send("POST", "/api/v1/receipts/generate", {"since_last_receipt": True})
