@@ -16,7 +16,6 @@ from pydantic_core import PydanticKnownError
 from core import schemas
 from registry_proxy import published_rules
 
-_PLACES = Decimal(1).scaleb(-12)
 # Wide enough for any price times any 64-bit count, so that no product is rounded.
 _EXACT = Context(prec=60)
 # A dollar per token: a larger number is a mistake, not a price.
@@ -109,9 +108,7 @@ def quote(counts: Mapping[str, int | Decimal], prices: Prices) -> Quote:
             raise PriceMissing(f"no price for {name}")
         terms.append(Term(name, count, prices[name]))
         millionths = _EXACT.fma(prices[name], count, millionths)
-    total = _EXACT.scaleb(millionths, -6)
-    if total.as_tuple().exponent < -12:
-        total = total.quantize(_PLACES, context=_EXACT)
+    total = schemas.twelve_places(_EXACT.scaleb(millionths, -6))
     return Quote(tuple(terms), total)
 
 
