@@ -4,12 +4,13 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
 from accounts.management.projects import named_project
 from accounts.models import Project
+from core import parsing
+from core.errors import InvalidInput
 from core.json_writer import plain
 from core.terminals import printable
 from registry_proxy import pricing
@@ -57,9 +58,9 @@ class Command(BaseCommand):
 
 def _window(start: str, end: str | None) -> Window:
     try:
-        query = WindowQuery.model_validate({"start_date": start, "end_date": end})
-    except ValidationError as error:
-        issue = error.errors()[0]
+        query = parsing.validate(WindowQuery, {"start_date": start, "end_date": end}, loc=())
+    except InvalidInput as error:
+        issue = error.issues[0]
         raise CommandError(f"{_OPTIONS[issue['loc'][0]]}: {issue['msg']}") from None
     return Window.of(query.start_date, query.end_date, now=datetime.now(UTC))
 
