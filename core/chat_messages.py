@@ -33,6 +33,7 @@ from core.schemas import (
     storable,
     text,
     twelve_places,
+    without_nul,
 )
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -41,9 +42,7 @@ _amount = TypeAdapter(Amount)
 
 def _content(value: Any) -> Any:
     if isinstance(value, str):
-        if "\x00" in value:
-            raise PydanticCustomError("null_character", "Null characters are not allowed.")
-        return value
+        return without_nul(value)
     if not isinstance(value, list | dict):
         raise PydanticCustomError("string_type", "Input should be a valid string, list or object")
     return storable(value)

@@ -103,13 +103,14 @@ def member_error(
     )
 
 
-def _without_nul(value: str) -> str:
+def without_nul(value: str) -> str:
+    """Return the text unchanged. Raises `null_character`."""
     if "\x00" in value:
         raise PydanticCustomError("null_character", "Null characters are not allowed.")
     return value
 
 
-_no_nul = AfterValidator(_without_nul)  # PostgreSQL cannot store NUL
+_no_nul = AfterValidator(without_nul)  # PostgreSQL cannot store NUL
 # In the types below, limits stand before validators: the other order reports `too_long`.
 Text = Annotated[str, _no_nul]
 
