@@ -25,7 +25,7 @@ _OTHERS = ("application/json", "application/vnd.oai.openapi+json", "text/csv", "
 def accepted_codings(header: str) -> set[str]:
     """Return the codings that an `Accept-Encoding` admits: those with a `q` of 0 are refused.
 
-    None where very many are listed, which takes long to read.
+    Of very many, which take long to read, none.
     """
     codings = set()
     parts = header.lower().split(",")

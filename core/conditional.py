@@ -36,7 +36,8 @@ _MAX_TAGS = 100  # more take Django milliseconds, a regular expression for each
 
 def _shortened(tags: str, etag: str) -> str:
     """Return a list of entity tags; of a very long one, of its rest only those like this one."""
-    first, rest = (parts := tags.split(","))[:_MAX_TAGS], parts[_MAX_TAGS:]
+    parts = tags.split(",")
+    first, rest = parts[:_MAX_TAGS], parts[_MAX_TAGS:]
     return ",".join([*first, *{tag for tag in rest if etag.removeprefix("W/") in tag}])
 
 

@@ -65,6 +65,6 @@ def gc_paused() -> Iterator[None]:
                 gc.enable()
 
 
-def gc_paused_for(body: bytes) -> AbstractContextManager:
+def gc_paused_for(body: bytes | str) -> AbstractContextManager:
     """Pause the garbage collector while a body is parsed, if it is large."""
     return gc_paused() if len(body) > _GC_PAUSE_BYTES else _NO_PAUSE
