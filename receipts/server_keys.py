@@ -36,11 +36,9 @@ class NoSigningKey(UnusableSigningKey):
         )
 
 
-# Read from the table by this process: signing keys that are in it; all its keys, and when.
+# What this process knows: signing keys that are in the table; all trusted keys, and since when.
 _registered: set[PublicKey] = set()
-_listed: tuple[float, tuple[PublicKey, ...]] = (float("-inf"), ())
-# The keys of settings and table that were joined last, and all of them in one list.
-_joined: tuple[object, object, list[PublicKey]] = (None, None, [])
+_trusted: tuple[float, list[PublicKey]] = (float("-inf"), [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +79,7 @@ def configured() -> ConfiguredKeys:
 def _forget_configured(setting: str, **changed) -> None:
     if setting.startswith("RECEIPTS_"):
         configured.cache_clear()
+        clear_cache()
 
 
 def _parse_private(text: str, id: str) -> SigningKey:
@@ -154,29 +153,25 @@ def trusted() -> list[PublicKey]:
     """
     from receipts.models import ReceiptKey
 
-    global _listed
+    global _trusted
     if (keys := cached_trusted()) is not None:
         return keys
-    _listed = (time.monotonic(), tuple(row.key for row in ReceiptKey.objects.all()))
-    return _trusted()
+    known, now = configured(), time.monotonic()
+    current = [known.current] if known.current else []
+    stored = [row.key for row in ReceiptKey.objects.all()]
+    keys = list(dict.fromkeys([*current, *stored, *known.retired]))
+    _trusted = (now, keys)
+    return keys
 
 
 def cached_trusted() -> list[PublicKey] | None:
     """Return the trusted keys without a query; None if one is due."""
-    return _trusted() if time.monotonic() - _listed[0] < _CACHE_SECONDS else None
-
-
-def _trusted() -> list[PublicKey]:
-    global _joined
-    keys, listed = configured(), _listed[1]
-    if _joined[0] is not keys or _joined[1] is not listed:
-        current = (keys.current,) if keys.current else ()
-        _joined = (keys, listed, list(dict.fromkeys((*current, *listed, *keys.retired))))
-    return _joined[2]
+    since, keys = _trusted
+    return keys if time.monotonic() - since < _CACHE_SECONDS else None
 
 
 def clear_cache() -> None:
-    """Forget what was read from the table, for tests that empty it."""
-    global _listed
-    _listed = (float("-inf"), ())
+    """Forget what was read, for tests that empty the table or change settings."""
+    global _trusted
+    _trusted = (float("-inf"), [])
     _registered.clear()
