@@ -58,13 +58,13 @@ def person_with_projects(id: UUID) -> User | None:
 
 def people_to_delete(ids: Collection[UUID]) -> list[User]:
     """Lock people and the projects they are in or invited to; return those who exist."""
-    found = people(ids)
+    users = people(ids)
     theirs = Project.objects.filter(
-        Q(pk__in=Membership.objects.filter(user__in=found).values("project_id"))
-        | Q(pk__in=Invitation.objects.filter(invited_by__in=found).values("project_id"))
+        Q(pk__in=Membership.objects.filter(user__in=users).values("project_id"))
+        | Q(pk__in=Invitation.objects.filter(invited_by__in=users).values("project_id"))
     )
     projects(theirs.values("id"))
-    return found
+    return users
 
 
 def projects(ids: Collection[UUID] | QuerySet) -> None:

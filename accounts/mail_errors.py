@@ -9,14 +9,14 @@ _MAX_LENGTH = 200
 def reason(error: Exception) -> str:
     """Return the error's name and text, without the addresses that servers repeat."""
     if isinstance(error, SMTPRecipientsRefused):
-        said = " ".join(f"{code} {_text(text)}" for code, text in error.recipients.values())
+        text = " ".join(f"{code} {_text(reply)}" for code, reply in error.recipients.values())
     elif isinstance(error, SMTPResponseException):
-        said = f"{error.smtp_code} {_text(error.smtp_error)}"
+        text = f"{error.smtp_code} {_text(error.smtp_error)}"
     else:
-        said = str(error)
-    said = re.sub(r"[^\s<>()]+@[^\s<>()]+", "…", " ".join(said.split()))[:_MAX_LENGTH]
-    return f"{type(error).__name__} ({said})" if said else type(error).__name__
+        text = str(error)
+    text = re.sub(r"[^\s<>()]+@[^\s<>()]+", "…", " ".join(text.split()))[:_MAX_LENGTH]
+    return f"{type(error).__name__} ({text})" if text else type(error).__name__
 
 
-def _text(answer: bytes | str) -> str:
-    return answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+def _text(reply: bytes | str) -> str:
+    return reply.decode(errors="replace") if isinstance(reply, bytes) else reply

@@ -39,8 +39,8 @@ def plain_content(content: object) -> object:
     """
     if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
         return content
-    said = [part for part in content if not is_thought(part)]
-    plain = [_plain_part(part) for part in said or content]
+    without_thoughts = [part for part in content if not is_thought(part)]
+    plain = [_plain_part(part) for part in without_thoughts or content]
     [first, *others] = plain or [{}]
     is_text = first.keys() == {"type", "text"} and isinstance(first["text"], str)
     return first["text"] if is_text and not others else plain

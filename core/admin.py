@@ -187,8 +187,8 @@ class BoundedPaginator(InfinitePaginator):
     def page(self, number):
         """Return the page, found by its ids: sorting whole rows takes four times as long."""
         page = super().page(number)
-        found = list(page.object_list.values_list("pk", flat=True))
-        page.object_list = self.object_list.filter(pk__in=found)
+        ids = list(page.object_list.values_list("pk", flat=True))
+        page.object_list = self.object_list.filter(pk__in=ids)
         return page
 
     def validate_number(self, number):

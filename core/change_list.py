@@ -82,8 +82,8 @@ class ChangeList(UnfoldChangeList):
         paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
         limit = getattr(paginator, "max_pages", self.page_num)
         if self.page_num > limit:
-            said = f"Only the first {limit:,} pages of that list are shown"
-            messages.warning(request, f"{said}: narrow it")
+            limited = f"Only the first {limit:,} pages of that list are shown"
+            messages.warning(request, f"{limited}: narrow it")
 
     @property
     def kept_parameters(self) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,6 @@ def first_rows(request: HttpRequest, rows: QuerySet, most: int) -> QuerySet:
     ids = list(rows.values_list("pk", flat=True)[: most + 1])
     if len(ids) <= most:
         return rows
-    said = f"Only the first {most:,} of the selected rows are taken"
-    messages.warning(request, f"{said}: repeat the action for the others.")
+    limited = f"Only the first {most:,} of the selected rows are taken"
+    messages.warning(request, f"{limited}: repeat the action for the others.")
     return rows.filter(pk__in=ids[:most])

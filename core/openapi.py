@@ -71,7 +71,7 @@ class AutoSchema(SpectacularSchema):
 
     def get_operation_id(self) -> str:
         """Name a viewset's own actions after their functions, which are unique."""
-        extra = {found.__name__ for found in getattr(self.view, "get_extra_actions", list)()}
+        extra = {action.__name__ for action in getattr(self.view, "get_extra_actions", list)()}
         tokens = self._tokenize_path()
         basename = getattr(self.view, "basename", None)
         if self._operation not in extra or basename not in tokens:

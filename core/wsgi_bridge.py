@@ -149,7 +149,7 @@ class _File:
 
 
 class _Client:
-    """Tells threads whether the client has disconnected."""
+    """Whether the client has disconnected, as threads can ask."""
 
     __slots__ = ("_gone", "_loop", "_receive")
 

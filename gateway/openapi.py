@@ -28,9 +28,9 @@ def with_token_info(result, generator, request, public):
     for model in (TokenInfo, OpenAIError):
         schema, inner = json_schema(model, "serialization")
         components["schemas"] |= {model.__name__: schema, **inner}
-    told = json_response("TokenInfo", 200, "")
+    reply = json_response("TokenInfo", 200, "")
     [example] = components["schemas"]["TokenInfo"]["examples"]
-    told["content"]["application/json"]["examples"] = {"example 1": {"value": example}}
+    reply["content"]["application/json"]["examples"] = {"example 1": {"value": example}}
     refusals = {
         str(status): json_response("OpenAIError", status, text)
         for status, text in _REFUSALS.items()
@@ -43,7 +43,7 @@ def with_token_info(result, generator, request, public):
             "of the token's limits.",
             "tags": ["gateway"],
             "security": [{_SCHEME: []}],
-            "responses": {"200": told} | refusals,
+            "responses": {"200": reply} | refusals,
         }
     }
     return result

@@ -150,7 +150,7 @@ def _call(request, message: dict, version: str, on_progress: Listener = ignore) 
 
 
 def _batched(request, sent: object, version: str) -> dict | None:
-    """Return the response to a message of a batch; None for one that is no request."""
+    """Return the response to a message of a batch; None unless it is a request."""
     id = None
     try:
         message = endpoint_messages.checked(sent)

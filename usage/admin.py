@@ -148,8 +148,8 @@ class UsageLogAdmin(LogFields, OwnerLinks, RecordAdmin):
     def void(self, request: HttpRequest, logs: QuerySet[UsageLog]) -> None:
         reason = request.POST.get("reason", "").strip()
         if not reason:
-            said = "No log was taken back. Say why they are wrong."
-            self.message_user(request, said, messages.ERROR)
+            message = "No log was taken back. Say why they are wrong."
+            self.message_user(request, message, messages.ERROR)
             return
         voided, author = 0, person_as_author(request.user.pk)
         for log in logs:

@@ -22,7 +22,7 @@ _COLORS = {
 
 
 class LogFields:
-    """Displays for UsageLogAdmin, whose list tells logs whether they `may_be_priced`."""
+    """Displays for UsageLogAdmin, whose rows know whether they `may_be_priced`."""
 
     fieldsets = [
         (

@@ -105,9 +105,9 @@ def respond(request: HttpRequest, model_admin):
 
 
 def _initial(request: HttpRequest) -> dict:
-    given = {name: text.replace("\x00", "") for name, text in request.GET.items()}
-    names = {name: given.get(name, "") for name in ("provider", "model")}
-    project = Project.objects.named(given.get("project", ""))
+    sent = {name: text.replace("\x00", "") for name, text in request.GET.items()}
+    names = {name: sent.get(name, "") for name in ("provider", "model")}
+    project = Project.objects.named(sent.get("project", ""))
     days = DailyUsage.objects.filter(_of(project), unpriced_requests__gt=0, **names)
     first = days.aggregate(day=Min("day"))["day"] or datetime.now(UTC).date()
     return {**names, "project": project, "valid_from": first.isoformat(), "reprice": True}

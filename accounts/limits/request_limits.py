@@ -204,7 +204,7 @@ async def _take_what_others_share(taken: dict[Bucket, Taken], late: dict[Bucket,
     """Take from the last leases, which other workers got and may be about to share.
 
     Redis has all of them once it knows that the database has no more; after a while this worker
-    tells it so.
+    reports that.
     """
     for _ in range(_IN_FLIGHT_LOOKS):
         if not late or bridge.is_inline():

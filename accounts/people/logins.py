@@ -40,8 +40,8 @@ def start_session(
 def _prune() -> None:
     # Skip rows in use: they may be those of other people, who are not locked here.
     expired = BrowserSession.objects.filter(expire_date__lt=Now())
-    found = expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:_PRUNED]
-    BrowserSession.objects.filter(pk__in=list(found)).delete()
+    ids = expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:_PRUNED]
+    BrowserSession.objects.filter(pk__in=list(ids)).delete()
 
 
 def session_user(request: HttpRequest) -> User | None:

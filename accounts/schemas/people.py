@@ -11,7 +11,7 @@ from accounts.schemas.examples import ID
 from accounts.schemas.projects import RoleName
 from core.schemas import Schema, Text255, example, text
 
-# Only bounded here: what is too weak is said by accounts.passwords.
+# Only bounded here: accounts.passwords refuses what is too weak.
 Password = Annotated[text(1_000), Field(json_schema_extra={"format": "password"})]
 _NEW_PASSWORD = Field(
     validation_alias=AliasChoices("password", "new_password"),

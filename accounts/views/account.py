@@ -162,7 +162,7 @@ class ChangeEmailView(PersonView):
     def post(self, request):
         """Ask for a link that changes the e-mail address
 
-        It is mailed to the new address; the old one is told. The same reply for an address
+        It is mailed to the new address, a notice to the old one. The same reply for an address
         that somebody has. Accounts with a password need it.
         """
         passwords.require_current(request.user, self.body.current_password)

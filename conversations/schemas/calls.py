@@ -30,7 +30,7 @@ DECORATOR_ORIGIN = "llmring-decorator"
 
 
 def _text_or_none(value: Any) -> str | None:
-    """Return None for what is no text: a client may number its own conversations."""
+    """Return a text, None for anything else: a client may number its own conversations."""
     return value if isinstance(value, str) else None
 
 

@@ -45,12 +45,12 @@ def numbered(sql: str) -> Statement:
     numbers: dict[str, int] = {}
     next_number = count(1)
 
-    def number(found: re.Match) -> str:
-        if found[0] == "%%":
+    def number(match: re.Match) -> str:
+        if match[0] == "%%":
             return "%"
-        if found[1] is None:
+        if match[1] is None:
             return f"${next(next_number)}"
-        return f"${numbers.setdefault(found[1], len(numbers) + 1)}"
+        return f"${numbers.setdefault(match[1], len(numbers) + 1)}"
 
     return Statement(_PLACEHOLDER.sub(number, sql).encode(), tuple(numbers))
 

@@ -55,17 +55,17 @@ class Usage:
         return {name: term for name, term in self.modifiers.items() if name not in known}
 
 
-# What providers call their ordinary terms, which need no modifier.
-_ORDINARY = frozenset(
+# Providers' names of their standard terms, which need no modifier.
+_STANDARD_TERMS = frozenset(
     {"", "auto", "default", "global", "not_available", "on_demand", "standard", "standard_only"}
     | {"unspecified", "service_tier_unspecified", "traffic_type_unspecified"}
 )
 
 
 def as_modifiers(**terms: str | None) -> dict[str, str]:
-    """Return the terms that are not the ordinary ones, in small letters."""
+    """Return the terms that are not the standard ones, in lower case."""
     lowered = {name: term.casefold() for name, term in terms.items() if term}
-    return {name: term for name, term in lowered.items() if term not in _ORDINARY}
+    return {name: term for name, term in lowered.items() if term not in _STANDARD_TERMS}
 
 
 def as_units(**counts: int | Decimal | None) -> dict[str, Decimal]:
