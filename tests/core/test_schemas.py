@@ -301,8 +301,8 @@ def test_faults_of_a_body_are_named_unless_they_are_too_many(faults, named):
     if named:
         assert [issue["loc"][:2] for issue in issues] == [["body", "amounts"]] * named
     else:
-        told = {"type": "too_many_errors", "loc": ["body"], "msg": "Input has 5001 faults"}
-        assert issues == [{**told, "input": None}]
+        expected = {"type": "too_many_errors", "loc": ["body"], "msg": "Input has 5001 faults"}
+        assert issues == [{**expected, "input": None}]
 
 
 def test_queries_have_at_most_a_thousand_parameters():

@@ -463,14 +463,14 @@ def test_a_holder_sees_what_is_left(gateway, mock):
 @pytest.mark.parametrize("limits", [{}, {"max_requests": 1, "budget_usd": 1}], ids=str)
 def test_what_a_holder_sees_is_documented(gateway, limits):
     """With a limit and without: `openapi.check` refuses a member more, or of another type."""
-    told = gateway.use(**limits).get("/v1/token")
+    reply = gateway.use(**limits).get("/v1/token")
     refused = gateway.get("/v1/token", token="sk-" + "A" * 22)
-    for answer, status in (told, 200), (refused, 401):
+    for answer, status in (reply, 200), (refused, 401):
         assert answer.status_code == status
         openapi.check("GET", "/v1/token", answer)
     documented = openapi.operation("GET", "/v1/token")["responses"]["200"]["content"]
     [shown] = documented["application/json"]["examples"].values()
-    assert told.json().keys() == shown["value"].keys()
+    assert reply.json().keys() == shown["value"].keys()
 
 
 def test_a_holder_whose_token_is_deleted_meanwhile_is_told_so(gateway, monkeypatch):

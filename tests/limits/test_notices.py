@@ -46,8 +46,8 @@ def use(project, logs: int) -> None:
     )
 
 
-def told(now: datetime = NOW) -> list[tuple[list[str], str]]:
-    """Recipients and subjects of the mails of a turn."""
+def sent_mails(now: datetime = NOW) -> list[tuple[list[str], str]]:
+    """Notify the owners; return recipients and subjects of the mails."""
     mail.outbox.clear()
     periodic_jobs._notify_owners(now)
     return [(message.to, message.subject) for message in mail.outbox]
@@ -55,23 +55,25 @@ def told(now: datetime = NOW) -> list[tuple[list[str], str]]:
 
 def test_owner_is_told_at_80_and_100_percent_of_the_quota_once(owned):
     use(owned, 79)
-    assert told() == []
+    assert sent_mails() == []
     use(owned, 80)
-    assert told() == [(["ana@x.test"], "Line break: 80 % of the logs of March 2026 are used")]
-    assert told() == []
+    assert sent_mails() == [(["ana@x.test"], "Line break: 80 % of the logs of March 2026 are used")]
+    assert sent_mails() == []
     use(owned, 100)
-    assert told() == [(["ana@x.test"], "Line break: 100 % of the logs of March 2026 are used")]
+    assert sent_mails() == [
+        (["ana@x.test"], "Line break: 100 % of the logs of March 2026 are used")
+    ]
     assert "429" in mail.outbox[0].body
-    assert told() == []
+    assert sent_mails() == []
 
 
 def test_next_month_and_a_raised_quota_start_new_notices(owned, tier):
     use(owned, 90)
-    assert len(told()) == 1
-    assert told(datetime(2026, 4, 10, tzinfo=UTC)) == []  # nothing used yet
+    assert len(sent_mails()) == 1
+    assert sent_mails(datetime(2026, 4, 10, tzinfo=UTC)) == []  # nothing used yet
     tier.logs_per_month = 110
     tier.save()
-    assert len(told()) == 1
+    assert len(sent_mails()) == 1
 
 
 def test_mail_that_fails_is_sent_with_the_next_turn(owned, monkeypatch):
@@ -81,9 +83,9 @@ def test_mail_that_fails_is_sent_with_the_next_turn(owned, monkeypatch):
     use(owned, 100)
     with monkeypatch.context() as context:
         context.setattr(notices, "send_mail", fail)
-        assert told() == []
+        assert sent_mails() == []
         assert not LimitNotice.objects.exists()
-    assert len(told()) == 1
+    assert len(sent_mails()) == 1
 
 
 def test_mail_server_that_is_away_is_waited_for_once(owned, monkeypatch):
@@ -100,9 +102,9 @@ def test_mail_server_that_is_away_is_waited_for_once(owned, monkeypatch):
     use(other, 100)
     with monkeypatch.context() as context:
         context.setattr(notices, "send_mail", time_out)
-        assert told() == []
+        assert sent_mails() == []
     assert len(tries) == 1 and not LimitNotice.objects.exists()
-    assert len(told()) == 2
+    assert len(sent_mails()) == 2
 
 
 def test_owner_is_told_once_although_the_mail_of_another_one_fails(owned, monkeypatch):
@@ -119,17 +121,17 @@ def test_owner_is_told_once_although_the_mail_of_another_one_fails(owned, monkey
 
     monkeypatch.setattr(notices, "send_mail", refuse)
     use(owned, 100)
-    assert [to for to, _ in told()] == [["ana@x.test"]]
-    assert told() == []
+    assert [to for to, _ in sent_mails()] == [["ana@x.test"]]
+    assert sent_mails() == []
 
 
 def test_project_without_an_address_is_told_when_it_has_one(owned):
     ana = User.objects.filter(username="ana")
     ana.update(email="")
     use(owned, 100)
-    assert told() == []
+    assert sent_mails() == []
     ana.update(email="new@x.test")
-    assert [to for to, _ in told()] == [["new@x.test"]]
+    assert [to for to, _ in sent_mails()] == [["new@x.test"]]
 
 
 def test_owner_is_told_of_a_tokens_budget(owned):
@@ -140,13 +142,13 @@ def test_owner_is_told_of_a_tokens_budget(owned):
     Allowance.objects.filter(id=allowance.id).update(spent_usd="7.99")
     assert list(budgets.notices()) == []
     Allowance.objects.filter(id=allowance.id).update(spent_usd="8")
-    assert told() == [
+    assert sent_mails() == [
         (["ana@x.test"], "Line break: 80 % of the US dollars of the token ci are used")
     ]
     assert "8 of 10 are used" in mail.outbox[0].body
     Allowance.objects.filter(id=allowance.id).update(spent_usd="10.5")
-    assert len(told()) == 1
-    assert told() == []
+    assert len(sent_mails()) == 1
+    assert sent_mails() == []
     assert token.project_id == owned.id
 
 
@@ -154,11 +156,11 @@ def test_d07_owner_is_told_a_week_before_a_shorter_retention_bites(owned):
     owned.tier = Tier.objects.create(name="lower", retention_days=7)
     owned.save()
     owned.refresh_from_db()
-    [(to, subject)] = told(datetime.now(UTC))
+    [(to, subject)] = sent_mails(datetime.now(UTC))
     assert (to, subject) == (["ana@x.test"], "Line break: Older logs will be deleted")
     assert "keeps logs for 7 days" in mail.outbox[0].body
     assert f"{owned.former_retention_until:%Y-%m-%d %H:%M} UTC" in mail.outbox[0].body
-    assert told(datetime.now(UTC)) == []
+    assert sent_mails(datetime.now(UTC)) == []
 
 
 def test_owner_is_told_of_what_calls_of_unknown_cost_hold(owned):

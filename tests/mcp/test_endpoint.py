@@ -218,9 +218,9 @@ def test_errors_of_a_server_are_the_callers_or_its_own(
 
     def failed(method: str, expected: int, **params) -> dict:
         status = 400 if version == MODERN and expected != -32603 else 200
-        told = ask(method, version, expect=status, **params)["error"]
-        assert told["code"] == expected
-        return told
+        error = ask(method, version, expect=status, **params)["error"]
+        assert error["code"] == expected
+        return error
 
     if resource == "unknown":
         resource = -32602 if version == MODERN else -32002
@@ -228,8 +228,8 @@ def test_errors_of_a_server_are_the_callers_or_its_own(
         id = register(url=server.url)["id"]
         lists = {"resources": [{"uri": "x:1"}], "prompts": [{"name": "p"}]}
         api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", lists)
-        told = failed("resources/read", resource, uri="calc+x:1")
-        assert told.get("data") == (None if resource == -32603 else {"uri": "calc+x:1"})
+        error = failed("resources/read", resource, uri="calc+x:1")
+        assert error.get("data") == (None if resource == -32603 else {"uri": "calc+x:1"})
         failed("prompts/get", prompt, name="calc__p")
 
 

@@ -291,10 +291,10 @@ import asyncio
 from llmring_site.asgi import application
 
 async def live():
-    told, said = asyncio.Queue(), asyncio.Queue()
-    life = asyncio.create_task(application({"type": "lifespan"}, told.get, said.put))
-    await told.put({"type": "lifespan.startup"})
-    await said.get()
+    incoming, outgoing = asyncio.Queue(), asyncio.Queue()
+    life = asyncio.create_task(application({"type": "lifespan"}, incoming.get, outgoing.put))
+    await incoming.put({"type": "lifespan.startup"})
+    await outgoing.get()
     scope = {"type": "http", "method": "GET", "path": "/health", "raw_path": b"/health"}
     scope |= {"http_version": "1.1", "scheme": "http", "query_string": b"", "root_path": ""}
     scope |= {"headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1)}
@@ -302,7 +302,7 @@ async def live():
     await body.put({"type": "http.request", "body": b"", "more_body": False})
     await application(scope, body.get, sent.put)
     print((await sent.get())["status"])
-    await told.put({"type": "lifespan.shutdown"})
+    await incoming.put({"type": "lifespan.shutdown"})
     await life
 
 for _ in range(2):
