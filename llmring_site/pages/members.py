@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.http import Http404, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.http import Http404, HttpResponse
 
 from accounts import invitations, memberships
 from accounts.models import Membership, Role
-from accounts.people.page_base import Page
+from accounts.people.page_base import Page, to_page
 from accounts.permissions import Action
 from llmring_site.pages.base import ProjectPage, QuestionPage, once
 from llmring_site.pages.forms import InvitationForm, RoleForm
@@ -116,7 +115,7 @@ class RemovePage(MemberPage):
         by = None if self.leaves else self.role
         memberships.remove(self.project, self.member.user_id, by=by, origin=self.origin)
         if self.leaves:
-            return HttpResponseRedirect(f"{reverse('projects')}?notice=left")
+            return to_page("projects", "left")
         return self.to("project-members", "removed")
 
 

@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from accounts import memberships, projects
 from accounts.models import Membership, Role
-from accounts.people.page_base import Page
+from accounts.people.page_base import Page, to_page
 from accounts.permissions import Action
 from llmring_site.pages.base import PersonPage, QuestionPage, once
 from llmring_site.pages.forms import ProjectForm
@@ -64,4 +64,4 @@ class ArchivePage(QuestionPage):
 
     def carry_out(self, data) -> HttpResponse:
         projects.archive_project(self.project.id, self.origin)
-        return HttpResponseRedirect(f"{reverse('projects')}?notice=archived")
+        return to_page("projects", "archived")
