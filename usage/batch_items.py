@@ -11,6 +11,7 @@ from rest_framework.exceptions import ParseError
 
 from core import exact_json, parsing
 from core.errors import InvalidInput, issue
+from core.schemas import Schema
 from usage import csv_format
 from usage.schemas import LogEntry
 
@@ -18,6 +19,10 @@ MAX_ITEMS = 5_000
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 # An entry, or what is wrong with it.
 Item = LogEntry | InvalidInput
+
+
+class _Batch(Schema):
+    logs: list[Any]  # each is validated by itself
 
 
 def parse(body: bytes, content_type: str) -> list[Item]:
@@ -42,17 +47,7 @@ def parse(body: bytes, content_type: str) -> list[Item]:
 
 
 def _list_of(value: Any) -> list:
-    if isinstance(value, list):
-        return value
-    if not isinstance(value, dict):
-        message = "Input should be a valid dictionary or object"
-        raise InvalidInput([issue("model_attributes_type", ["body"], message, None)])
-    if "logs" not in value:
-        raise InvalidInput([issue("missing", ["body", "logs"], "Field required", None)])
-    if not isinstance(value["logs"], list):
-        message = "Input should be a valid list"
-        raise InvalidInput([issue("list_type", ["body", "logs"], message, None)])
-    return value["logs"]
+    return value if isinstance(value, list) else parsing.validate(_Batch, value).logs
 
 
 def _entry(item: Any) -> Item:

@@ -136,6 +136,13 @@ def test_malformed_batches_are_refused_whole(api):
     ]:
         (error,) = api.send("POST", BATCH, body, expect=422)["detail"]
         assert error["type"] == type, body[:40]
+    (error,) = api.send("POST", BATCH, {"logs": "x"}, expect=422)["detail"]
+    assert error == {
+        "type": "list_type",
+        "loc": ["body", "logs"],
+        "msg": "Input should be a valid list",
+        "input": "x",
+    }
     api.send("POST", BATCH, b"\xff{", expect=400)
     assert not UsageLog.objects.exists()
 
