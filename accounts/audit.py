@@ -9,7 +9,6 @@ outside of a transaction, which the error would roll back. Never record a secret
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from django.db.models import Max
 from django.http import HttpRequest
 
 from accounts.models import AuditEvent, AuditOutcome
+from core import client_address
 from core.redaction import without_secrets
 from core.scoping import Caller
 
@@ -127,11 +127,9 @@ def _actor(user_id: UUID | None, api_key_id: UUID | None) -> str:
 
 
 def _address(text: str) -> str | None:
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:  # such as of a Unix socket
-        return None
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    """Return a client's address as PostgreSQL stores it; None for that of a Unix socket."""
+    address = client_address.parse(text.partition("%")[0])
+    return address and str(address)
 
 
 def _storable(text: str) -> str:

@@ -1,8 +1,10 @@
 """The networks by which clients are counted."""
 
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 
 from django.http import HttpRequest
+
+from core import client_address
 
 IPV6_BITS = 64  # a single customer gets a whole network of this size
 
@@ -12,15 +14,10 @@ def network_of(address: str) -> str | None:
 
     None if the text is not an address.
     """
-    try:
-        ip = ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
+    ip = client_address.parse(address)
     if isinstance(ip, IPv6Address):
-        if ip.ipv4_mapped:
-            return str(ip.ipv4_mapped)
         return f"{IPv6Address(int(ip) >> IPV6_BITS << IPV6_BITS)}/{IPV6_BITS}"
-    return str(ip)
+    return ip and str(ip)
 
 
 def client_network(request: HttpRequest) -> str:

@@ -10,16 +10,15 @@ def client_address(peer: str, forwarded_for: str) -> str:
     """Return the client's address: `peer`, or that of a trusted proxy's X-Forwarded-For.
 
     Each proxy appends the address of its client, so the list is read from its end while
-    the addresses are trusted proxies; earlier entries may be forged. IPv4 in IPv6
-    (`::ffff:192.0.2.7`) becomes IPv4. A peer without an address (a Unix socket) is returned
-    unchanged.
+    the addresses are trusted proxies; earlier entries may be forged. A peer without an
+    address (a Unix socket) is returned unchanged.
     """
     if not forwarded_for:
         return _canonical(peer)
-    if (address := _parse(peer)) is None:
+    if (address := parse(peer)) is None:
         return peer
     for hop in reversed(forwarded_for.split(",")):
-        if not _is_trusted(address) or (client := _parse(hop)) is None:
+        if not _is_trusted(address) or (client := parse(hop)) is None:
             break
         address = client
     return str(address)
@@ -27,7 +26,7 @@ def client_address(peer: str, forwarded_for: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _canonical(peer: str) -> str:
-    return str(_parse(peer) or peer)
+    return str(parse(peer) or peer)
 
 
 def _is_trusted(address: IPv4Address | IPv6Address) -> bool:
@@ -35,12 +34,15 @@ def _is_trusted(address: IPv4Address | IPv6Address) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _parse(hop: str) -> IPv4Address | IPv6Address | None:
-    """Return the address of an entry, with or without a port; None for `unknown` and the like."""
-    hop = hop.strip().removeprefix("[").partition("]")[0]
-    for text in (hop, hop.partition(":")[0]):
+def parse(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the address in a text, also beside a port; None for `unknown` and the like.
+
+    IPv4 in IPv6 (`::ffff:192.0.2.7`) becomes IPv4.
+    """
+    text = text.strip().removeprefix("[").partition("]")[0]
+    for host in (text, text.partition(":")[0]):
         try:
-            address = ip_address(text)
+            address = ip_address(host)
         except ValueError:
             continue
         return getattr(address, "ipv4_mapped", None) or address
