@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain
 
 from django.db import ProgrammingError
@@ -13,7 +14,6 @@ from accounts import periodic
 from accounts.limits import notices as limit_notices
 from core.background_rounds import run_round
 from core.database import embedded
-from core.errors import DATABASE_AWAY
 from core.process_thread import ProcessThread
 from gateway import budgets, response_cache
 from usage import retention
@@ -48,12 +48,8 @@ def run_due(now: datetime) -> list[str]:
     """Run the due jobs that no other worker has claimed; return their names."""
     claimed = periodic.claim(now, {name: every for name, (every, _) in _JOBS.items()})
     for name in claimed:
-        try:
-            _JOBS[name][1](now)
-        except DATABASE_AWAY as error:
-            logger.warning("periodic job %s: %s", name, type(error).__name__)
-        except Exception:
-            logger.exception("periodic job %s failed", name)
+        _, job = _JOBS[name]
+        run_round(partial(job, now), logger=logger, failed=f"periodic job {name} failed")
     return claimed
 
 
