@@ -3,7 +3,6 @@
 from html.parser import HTMLParser
 
 _SILENT = ("script", "style", "template")
-_VOID = ("br", "hr", "img", "input", "link", "meta")
 
 
 class Page(HTMLParser):

@@ -21,14 +21,6 @@ PASSWORD = "correct horse battery"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
-@pytest.fixture(autouse=True)
-def fast_hashes(settings, db_all):
-    """Passwords are hashed as in production only where time is measured."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    mail.outbox = []
-
-
 class Browser(ApiClient):
     """A browser with its own cookies and address; CSRF checks are on, as in production."""
 
@@ -73,7 +65,7 @@ class Browser(ApiClient):
 
 
 @pytest.fixture
-def browser():
+def browser(db_all):
     """Makes browsers: each call another one."""
     return Browser
 
