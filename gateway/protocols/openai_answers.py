@@ -35,9 +35,12 @@ _TOOL_USAGE = re.compile(rb'"tool_usage"%s\{' % COLON)
 _TIER = re.compile(rb'"service_tier"%s"(\w+)"' % COLON)
 _MODEL = re.compile(rb'"model"%s"([^"\\]+)"' % COLON)
 _ERROR = re.compile(
-    rb'"(?:error"%s[{"]|(?:type|object|finish_reason)"%s"(?:error|response\.failed)"'
-    rb'|base_resp"%s\{)' % (COLON, COLON, COLON)
+    rb'"(?:error"%s[^nf\s]|errors"%s\[|success"%sfalse'
+    rb'|(?:type|object|finish_reason)"%s"(?:error|response\.failed)"|base_resp"%s\{'
+    rb'|(?:error_)?code"%s[1-9"]|detail"%s["\[{])' % (7 * (COLON,))
 )
+# One of them is in each of these.
+_ERROR_WORDS = (b"error", b"response.failed", b"base_resp", b'"success"', b'"code"', b'"detail"')
 # Of an event that is called so, and of llama.cpp, which once had a field of its own.
 _ERROR_LINE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])(?:event: ?error\b|error: ?\{)")
 # Codes of errors that another request would not have had. The numbers are HTTP's, and those of
@@ -49,6 +52,11 @@ _OF_REQUEST = re.compile(
     r"|unsupported|permission|authentication|too_(?:long|large|many)|length_exceeded).*",
     re.DOTALL,
 )
+# What an error has that is not inside of a member of its own, and what only an answer has.
+_CODES = ("code", "error_code")
+_MESSAGES = ("message", "msg", "error_msg")
+_RESULTS = ("choices", "output", "data", "object", "usage")
+_WENT_WELL = re.compile("0*|2[0-9][0-9]|ok|success", re.IGNORECASE)
 _DONE = b"[DONE]"
 _END = re.compile(
     rb'"(?:finish_reason"%s"|type"%s"(?:response\.(?:completed|incomplete|failed|cancelled|done)'
@@ -78,10 +86,14 @@ def is_usage_event(event: bytes) -> bool:
 
 def is_error_event(event: bytes) -> bool:
     """Return whether an event may say that something went wrong."""
-    has_word = b"error" in event or b"response.failed" in event or b"base_resp" in event
-    if not has_word:  # most, by far
+    if not any(word in event for word in _ERROR_WORDS):  # most, by far
         return False
     return bool(_ERROR.search(event) or _ERROR_LINE.search(event))
+
+
+def _is_end(events: bytes) -> bool:
+    """Return whether an event says that the answer is over."""
+    return _DONE in events or _END.search(events) is not None
 
 
 def blames_request(code: str) -> bool:
@@ -97,6 +109,7 @@ class StreamReader:
         self._stated: Reading | None = None
         self._error: str | None = None
         self._has_failed = False
+        self._has_broken = False  # by an error before its end, and no usage came after that
         self._model: str | None = None
         self._begun: Callable[[], Reading] = Reading  # what the first event said
         self._has_ended = False
@@ -113,11 +126,11 @@ class StreamReader:
                 self._begun()  # here, because `reading` is for the event loop
         if match := USAGE.search(events):
             start = last_end(events[: match.start()], 0)
+            self._has_broken = False
             self._note_usage(events[start:], _stated_in_part if is_part else _stated_in)
         if is_error_event(events):
             self._note_errors(events)
-        if not self._has_ended and (_DONE in events or _END.search(events)):
-            self._has_ended = True
+        self._has_ended = self._has_ended or _is_end(events)
         self._count_text(events)
 
     def reading(self) -> Reading:
@@ -127,7 +140,7 @@ class StreamReader:
             model=self._model,
             error=self._error,
             has_failed=self._has_failed,
-            is_complete=self._has_ended,
+            is_complete=self._has_ended and not self._has_broken,
             estimate_output=lambda: output_tokens,
         )
         if (stated := self._stated) is not None:
@@ -158,13 +171,22 @@ class StreamReader:
                 self._stated = stated
 
     def _note_errors(self, events: bytes) -> None:
-        for event in filter(is_error_event, split(events)):
+        has_ended = self._has_ended
+        for event in split(events):
+            has_usage = USAGE.search(event) is not None
+            has_ended = has_ended or _is_end(event)
+            if has_usage:
+                self._has_broken = False
+            if not is_error_event(event):
+                continue
             value = _value_of(event)
             error = _error_in(value)
             if error is None and _ERROR_LINE.search(event):
                 error = _code_of(value)
             self._error = error or self._error
             self._has_failed = self._has_failed or _has_failed(value)
+            if error and not (has_usage or has_ended):
+                self._has_broken = True
 
     def _count_text(self, events: bytes) -> None:
         if b'"response.' not in events or all(
@@ -343,7 +365,7 @@ def _error_in(answer: dict[str, Any]) -> str | None:
 
     Not its text, which may quote what was sent. OpenRouter has it in a choice, too, Groq and
     MiniMax in members of their own (the latter's is 0 elsewhere), Mistral says no more than why
-    it ended, Zhipu and Cloudflare no more than `success`.
+    it ended, Zhipu and Cloudflare no more than `success`, others have it bare.
     """
     choice = _last_choice(answer)
     error = _whole(answer).get("error")
@@ -353,17 +375,41 @@ def _error_in(answer: dict[str, Any]) -> str | None:
         error = error or "error"
     if _has_failed(answer):
         error = error or {"code": "response_failed"}
-    elif "error" in (answer.get("type"), answer.get("object")) or answer.get("success") is False:
+    elif (
+        "error" in (answer.get("type"), answer.get("object"))
+        or answer.get("success") is False
+        or _is_bare_error(answer)
+    ):
         error = error or answer
     if not error and isinstance(stated := answer.get("base_resp"), dict):
         error = {"code": code} if (code := stated.get("status_code")) else None
-    if isinstance(error, dict) and error:
-        return _code_of(error)
-    return "error" if isinstance(error, str) and error else None
+    if not error:
+        return None
+    return _code_of(error if isinstance(error, dict) else answer)
+
+
+def _is_bare_error(answer: dict[str, Any]) -> bool:
+    """Return whether this is an error itself, and nothing of an answer.
+
+    DashScope and Spark have a code and a message, Baidu an `error_code`, Cloudflare `errors`,
+    servers upon FastAPI a `detail`.
+    """
+    if any(answer.get(name) for name in _RESULTS):
+        return False
+    has_text = any(isinstance(answer.get(name), str) for name in _MESSAGES)
+    has_code = any(_is_code_of_error(answer.get(name)) for name in _CODES)
+    return (has_text and has_code) or bool(answer.get("errors") or answer.get("detail"))
+
+
+def _is_code_of_error(code: Any) -> bool:
+    if not (isinstance(code, str) or type(code) is int):
+        return False
+    return _WENT_WELL.fullmatch(str(code)) is None
 
 
 def _code_of(error: dict[str, Any]) -> str:
-    return str(error.get("code") or error.get("type") or "error")
+    codes = (error.get(name) for name in (*_CODES, "type"))
+    return next((str(code) for code in codes if code), "error")
 
 
 def _value_of(event: bytes) -> dict[str, Any]:

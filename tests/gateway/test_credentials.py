@@ -208,10 +208,14 @@ def test_c10_a_compressed_stream_is_no_exception(gateway, mock, status, is_shown
     assert answer.content == events.replace(KEY.encode(), b"***")
 
 
+BARE = {"code": "InvalidApiKey", "message": f"Incorrect API key provided: {KEY}"}
 INSIDE_A_200 = {
     "an answer": (reply(REFUSALS[0]), "/v1/chat/completions"),
     "a failed response": (reply({"id": "r", "status": "failed", **REFUSALS[0]}), "/v1/responses"),
     "an event": (stream(chunk(REFUSALS[0])), "/v1/chat/completions"),
+    "a bare one": (reply(BARE), "/v1/chat/completions"),
+    "a bare event": (stream(content("Hi"), chunk(BARE)), "/v1/chat/completions"),
+    "no success": (stream(chunk({**BARE, "success": False})), "/v1/chat/completions"),
     "a later event": (stream(content("Hi"), chunk(REFUSALS[0])), "/v1/chat/completions"),
     "a failed stream": (
         stream(event("response.failed", {"response": {"status": "failed", **REFUSALS[0]}})),

@@ -194,6 +194,22 @@ ERRORS = {
     "Groq": (chunk({"choices": [{"delta": {}}], "x_groq": {"error": "no capacity"}}), "error"),
     "Mistral": (chunk({"choices": [{"delta": {}, "finish_reason": "error"}]}), "error"),
     "MiniMax": (chunk({"choices": None, "base_resp": {"status_code": 1027}}), "1027"),
+    "plain text": (b"event: error\ndata: the engine died\n\n", "error"),
+    "true": (chunk({"error": True, "message": "no"}), "error"),
+    "a number": (chunk({"error": 500}), "error"),
+    "no success": (chunk({"success": False, "message": "the engine died"}), "error"),
+    "Zhipu": (chunk({"code": 500, "msg": "x", "success": False}), "500"),
+    "Cloudflare": (
+        chunk({"success": False, "errors": [{"code": 7009, "message": "x"}], "result": {}}),
+        "error",
+    ),
+    "errors alone": (chunk({"errors": [{"code": 7009, "message": "x"}]}), "error"),
+    "DashScope": (chunk({"code": "InternalError", "message": "x"}), "InternalError"),
+    "Spark": (chunk({"code": 10013, "message": "x", "sid": "s"}), "10013"),
+    "Baidu": (chunk({"error_code": 336100, "error_msg": "x"}), "336100"),
+    "SiliconFlow": (chunk({"code": 50505, "message": "x", "data": None}), "50505"),
+    "FastAPI": (chunk({"detail": "Internal Server Error"}), "error"),
+    "bare JSON": (b'{"code": 500, "message": "x"}\n\n', "500"),
 }
 
 
@@ -219,6 +235,30 @@ def test_b05_usage_behind_an_error_is_final(gateway, mock):
     assert gateway.row.error == "502"
 
 
+@pytest.mark.parametrize("ends", [[], [DONE]], ids=["cut", "done"])
+@pytest.mark.parametrize(
+    "error",
+    [{"error": {"code": 502}}, {"code": 502, "message": "x"}, {"object": "error", "code": 502}],
+    ids=["an object", "bare", "vLLM"],
+)
+def test_b05_running_totals_before_an_error_are_not_final(gateway, mock, error, ends):
+    """As vLLM tells of a failed engine, and then ends its stream as ever."""
+    totals = [
+        content("Hi", usage={"prompt_tokens": 1965, "completion_tokens": n}) for n in (1, 2, 3)
+    ]
+    mock.script = stream(*totals, chunk(error), *ends)
+    gateway.chat(stream=True)
+    assert counts(gateway.row) == ("estimated", 1965, 0, 3, 0)
+    assert gateway.row.error == "502"
+
+
+def test_b05_an_error_behind_the_end_takes_no_usage_back(gateway, mock):
+    mock.script = stream(content("Hi"), stop(), USAGE_CHUNK, chunk({"error": {"code": 502}}), DONE)
+    gateway.chat(stream=True)
+    assert counts(gateway.row) == ("settled", 176, 1024, 340, 0)
+    assert gateway.row.error == "502"
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -226,8 +266,12 @@ def test_b05_usage_behind_an_error_is_final(gateway, mock):
         [{"error": {"message": "no capacity", "code": 503}}],
         {"base_resp": {"status_code": 503, "status_msg": "no capacity"}, "choices": None},
         {"code": 503, "msg": "no capacity", "success": False},
+        {"code": "503", "message": "no capacity", "request_id": "r"},
+        {"error_code": 503, "error_msg": "no capacity"},
+        {"code": 503, "message": "no capacity", "data": None},
+        {"error": True, "code": 503, "message": "no capacity"},
     ],
-    ids=["OpenAI", "Google", "MiniMax", "Zhipu"],
+    ids=["OpenAI", "Google", "MiniMax", "Zhipu", "DashScope", "Baidu", "SiliconFlow", "true"],
 )
 def test_b05_an_error_inside_a_plain_200(gateway, mock, body):
     mock.script = reply(body)
@@ -239,8 +283,17 @@ def test_b05_an_error_inside_a_plain_200(gateway, mock, body):
 
 
 @pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
-def test_b05_a_member_that_says_all_went_well_is_no_error(gateway, mock, is_stream):
-    well = {"base_resp": {"status_code": 0, "status_msg": ""}, "success": True}
+@pytest.mark.parametrize(
+    "well",
+    [
+        {"base_resp": {"status_code": 0, "status_msg": ""}, "success": True},
+        {"code": 0, "message": "Success", "sid": "s"},  # Spark's
+        {"code": "200", "msg": "ok", "error": None, "errors": []},
+        {"code": "a program", "message": "a text", "detail": "high"},
+    ],
+    ids=["MiniMax", "Spark", "200", "other words"],
+)
+def test_b05_a_member_that_says_all_went_well_is_no_error(gateway, mock, well, is_stream):
     mock.script = stream(content("Hi", **well), stop(**well), USAGE_CHUNK, DONE)
     if not is_stream:
         mock.script = reply(chat(1200, 340, **well))
