@@ -82,7 +82,7 @@ class CallRelay:
         """Settle a call that nobody waits for any more: what was sent may be billed."""
         self._attempt.abandoned()
         outcome = billing.unanswered(error, may_be_billed=True, started=self._started)
-        await asyncio.shield(self._settlement.write(outcome))
+        await self._settlement.write(outcome)
 
     def _unanswered(self, error: errors.GatewayError) -> Outcome:
         """Return the outcome of a call that failed, and tell the breaker whose fault it was."""
@@ -331,10 +331,7 @@ class CallRelay:
             started=self._started,
             first_byte_at=first_byte_at,
         )
-        if error == errors.ServerStopped.code:  # whoever cancels may do so again
-            await asyncio.shield(self._settlement.write(outcome))
-        else:
-            await self._settlement.write(outcome)
+        await self._settlement.write(outcome)
 
     def _judge(self, status: int, error: str | None, reading: Reading) -> None:
         """Tell the breaker how the upstream did."""

@@ -1,5 +1,6 @@
 """The final row of a call: written once, whatever ends the call, and reported after it."""
 
+import asyncio
 from functools import partial
 
 from gateway import background, metering, reporting
@@ -19,7 +20,10 @@ class Settlement:
         self._row: LogRow | None = None
 
     async def write(self, outcome: Outcome) -> None:
-        """Store the outcome durably, as soon as the database is available."""
+        """Store the outcome durably, as soon as the database is available.
+
+        It is stored as well where the caller is cancelled meanwhile, as when the server ends.
+        """
         if self._call is None or self._is_written:
             return
         self._is_written = True
@@ -28,10 +32,18 @@ class Settlement:
             # Read while the form passed, as it is.
             self._call.model = self._call.requested_model = model[:255]
         try:
-            self._row = await metering.settle(self._call, outcome)
+            await self._store(self._call, outcome)
+        except asyncio.CancelledError:
+            # Perhaps before the row was under way. Written twice, it is one row.
+            await asyncio.shield(self._store(self._call, outcome))
+            raise
+
+    async def _store(self, call: MeteredCall, outcome: Outcome) -> None:
+        try:
+            self._row = await metering.settle(call, outcome)
         except metering.WRITE_ERRORS:
             # The client gets what was paid for; its row is written when that is possible.
-            metering.retry_later(partial(self._settle_later, self._call, outcome))
+            metering.retry_later(partial(self._settle_later, call, outcome))
 
     async def leave_in_background(self, response_id: str) -> None:
         """Leave the call to the poll that will show its usage."""

@@ -33,7 +33,7 @@ from tests.gateway.upstream import (
     stop,
     stream,
 )
-from usage.models import UsageLog
+from usage.models import DailyUsage, UsageLog
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
 
@@ -364,6 +364,40 @@ def test_a_call_is_settled_though_it_is_cancelled_again(gateway, mock, monkeypat
         "server_stopped",
     )
     assert gateway.pending == 0
+
+
+@pytest.mark.parametrize("at", ["before", "while", "after"])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+def test_an_answer_that_had_come_is_settled_though_the_server_ends(
+    gateway, mock, monkeypatch, is_stream, at
+):
+    """Before its row is under way, while it is, or after it was written."""
+    settle, outcomes = metering.settle, []
+
+    async def settle_when_cancelled(call, outcome):
+        outcomes.append(outcome)
+        row = await settle(call, outcome) if at == "after" else None
+        if len(outcomes) == 1:
+            stop_server()
+            if at != "while":
+                await asyncio.sleep(0)
+        return row or await settle(call, outcome)
+
+    monkeypatch.setattr(metering, "settle", settle_when_cancelled)
+    gateway.use(budget_usd=1)
+    mock.script = reply(chat(10, 5))
+    if is_stream:
+        usage = {"prompt_tokens": 10, "completion_tokens": 5}
+        mock.script = stream(content("Hi"), stop(), chunk({"choices": [], "usage": usage}), DONE)
+    with open_call(gateway, {"stream": is_stream}) as sock:
+        while sock.recv(65536):
+            pass
+    row = settled_row(gateway)
+    assert (row.usage_status, row.input_tokens, row.output_tokens) == ("settled", 10, 5)
+    assert len(outcomes) == 2
+    assert (gateway.pending, gateway.left) == (0, 1 - row.cost)
+    [sums] = DailyUsage.objects.filter(project_id=gateway.project.id)
+    assert (sums.entries, sums.cost) == (1, row.cost)
 
 
 def test_b09_a_worker_gives_signs_of_life_whatever_fails(gateway, monkeypatch, caplog):
