@@ -23,7 +23,8 @@ from gateway.protocols.protocol import Reading
 # looks for that alone, which takes a tenth of the time. Within a JSON text a quote is
 # escaped, so none of these names, closed by a plain quote, is found inside of a text.
 _TEXT = re.compile(
-    rb'"(content|text|delta|arguments|reasoning|reasoning_content|refusal|transcript)"\s*:\s*'
+    rb'"(content|text|delta|arguments|input|reasoning|reasoning_content|thinking|refusal'
+    rb'|transcript)"\s*:\s*'
     # Possessive, because each escape of a long text would be kept to return to. An answer may be
     # cut off.
     rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\Z)'

@@ -243,7 +243,9 @@ def test_text_under_two_names_is_estimated_once(gateway, mock, choice):
         {"delta": {"refusal": "word "}},
         {"delta": {"reasoning": "word "}},
         {"delta": {"reasoning_content": "word "}},
+        {"delta": {"thinking": "word "}},
         {"delta": {"tool_calls": [{"function": {"arguments": "word "}}]}},
+        {"delta": {"tool_calls": [{"custom": {"input": "word "}}]}},
     ],
     ids=str,
 )
