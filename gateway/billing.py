@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
+from core.schemas import SAFE_INTEGER_MAX
 from gateway.answer import estimates
 from gateway.metered_calls import Outcome
 from gateway.protocols.protocol import Billing, Reading
@@ -16,6 +17,7 @@ from usage.reports.reported_usage import UsageStatus
 
 # Nothing is billed for an answer with this status or a higher one, however it looks.
 _UNBILLED_FROM = 300
+_TOTALS = ("total_tokens", "tokens")
 
 
 def outcome_of(
@@ -60,10 +62,25 @@ def outcome_of(
 
 
 def _final_usage(plan: Plan, reading: Reading) -> dict[str, Any] | None:
-    """Return the usage that an answer states, unless the work has only begun."""
+    """Return the usage that an answer states.
+
+    None where the work has only begun, and of a text for a total alone: prompt and answer have
+    prices of their own.
+    """
     if plan.endpoint.billing is Billing.LATER and not reading.has_counts:
         return None
+    if plan.endpoint.has_answer and _can_estimate(plan) and _total_alone(reading.usage):
+        return None
     return reading.usage
+
+
+def _total_alone(usage: dict[str, Any] | None) -> int:
+    """Return the total of a usage that counts nothing else, as MiniMax's may; else 0."""
+    counts = {name: count for name, count in (usage or {}).items() if count}
+    if len(counts) != 1 or not counts.keys() <= {*_TOTALS}:
+        return 0
+    [total] = counts.values()
+    return total if type(total) is int and 0 < total <= SAFE_INTEGER_MAX else 0
 
 
 def unanswered(error: str, *, may_be_billed: bool, started: float) -> Outcome:
@@ -116,9 +133,13 @@ def _estimated_audio(seconds: float) -> dict[str, Any]:
 
 
 def _estimated(plan: Plan, reading: Reading) -> dict[str, Any]:
+    output = _estimated_output(plan, reading) if plan.endpoint.has_answer else 0
+    if total := _total_alone(reading.usage):
+        output = min(output, total)
+        return {"input_tokens": total - output, "output_tokens": output}
     return {
         "input_tokens": estimates.prompt_tokens(plan.content.value),
-        "output_tokens": _estimated_output(plan, reading) if plan.endpoint.has_answer else 0,
+        "output_tokens": output,
     }
 
 

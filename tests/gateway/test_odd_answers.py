@@ -275,6 +275,35 @@ def test_usage_that_is_not_understood_is_estimated(gateway, mock, name, is_strea
 
 
 @pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize(
+    ("total", "counted"),
+    [(60, (10, 50)), (50, (0, 50)), (30, (0, 30))],
+    ids=["more", "all", "less"],
+)
+def test_a_total_alone_does_not_say_what_was_the_answer(gateway, mock, total, counted, is_stream):
+    """As MiniMax's older answers; it is kept, and divided by the text."""
+    usage = {"total_tokens": total, "total_characters": 0}
+    answer = chat(choices=[{"index": 0, "message": {"content": WORDS}}], usage=usage)
+    mock.script = reply(answer)
+    if is_stream:
+        mock.script = stream(content(WORDS), stop(usage=usage), DONE)
+    gateway.chat(stream=is_stream)
+    row = gateway.row
+    assert (row.usage_status, row.error) == ("estimated", None)
+    assert (row.input_tokens, row.output_tokens) == counted
+    # gpt-4o-mini: 0.15 and 0.60 per million
+    assert row.cost == (counted[0] * Decimal("0.15") + counted[1] * Decimal("0.60")) / 1_000_000
+
+
+def test_a_total_alone_of_embeddings_is_their_prompt(gateway, mock):
+    mock.script = reply(
+        {"model": "text-embedding-3-small", "data": [], "usage": {"total_tokens": 9}}
+    )
+    gateway.post("/v1/embeddings", {"model": "text-embedding-3-small", "input": "Hello"})
+    assert counts(gateway.row) == ("settled", 9, 0, 0, 0)
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
 def test_details_that_php_writes_as_a_list_are_none(gateway, mock, is_stream):
     details = {"prompt_tokens_details": [], "completion_tokens_details": []}
     usage = chat()["usage"] | details
