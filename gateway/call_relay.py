@@ -172,7 +172,8 @@ class CallRelay:
         await self._settle(answer.status, held.error, reading, held.first_byte_at)
         if plain is None and plan.edit is not None:
             raise errors.UpstreamBroken("The upstream's answer cannot be decoded")
-        if plan.secret and (answer.status >= 400 or reading.error):
+        is_error = answer.status >= 400 or reading.error
+        if plan.secret and (is_error or (plain is not None and self._may_be_error(reading))):
             await self._mask_held(held, plain)
         elif plain is not None:
             held.replace(plain)
@@ -190,6 +191,10 @@ class CallRelay:
         if plan.edit is not None and answer.status < 300:
             held.data = await bridge.in_thread_if_large(len(held.data), plan.edit, held.data)
         await self._send_held(answer, held, sent)
+
+    def _may_be_error(self, reading: Reading) -> bool:
+        """Return whether an answer may refuse a call in words that nobody here knows."""
+        return self._plan.endpoint.billing is Billing.STATED and not reading.usage
 
     def _passes(self, answer: Answer) -> bool:
         """Return whether the answer passes without being changed."""

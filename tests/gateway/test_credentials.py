@@ -240,6 +240,27 @@ def test_c10_an_error_quotes_no_key_wherever_it_stands(gateway, mock, name, is_s
     assert "Incorrect API key provided: ***" in answer.text and KEY not in answer.text
 
 
+@pytest.mark.parametrize("coding", [None, "gzip"])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (f"Invalid key {KEY}", "text/plain"),
+        (f"<html><p>Invalid key {KEY}</p></html>", "text/html; charset=utf-8"),
+        (f"<Error><Message>Invalid key {KEY}</Message></Error>", "application/xml"),
+        (f'{{"message": "Invalid key {KEY}"}}', "application/json"),
+        (f'{{"status": "error", "Message": "Invalid key {KEY}"}}', "application/json"),
+    ],
+    ids=["text", "page", "XML", "message", "status"],
+)
+def test_c10_a_200_without_usage_quotes_no_key(gateway, mock, body, kind, coding):
+    """It may be an error of a form that nobody here knows."""
+    sent = gzip.compress(body.encode()) if coding else body.encode()
+    coded = {"Content_Encoding": coding} if coding else {}
+    mock.script = reply(sent, Content_Type=kind, **coded)
+    assert gateway.chat().text == body.replace(KEY, "***")
+    assert gateway.row.usage_status == "estimated"
+
+
 @pytest.mark.parametrize("cut", [1, 50])
 @pytest.mark.parametrize("is_packed", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=repr)
@@ -264,10 +285,11 @@ def test_c10_keys_and_usage_are_hidden_however_a_stream_is_cut(
     "script",
     [
         reply(chat(id=KEY)),
+        reply({"id": "e", "data": [{"b64_json": KEY}], "usage": {"total_tokens": 5}}),
         stream(content(KEY), stop(), DONE),
         stream(content(KEY)[:60], content(KEY)[60:], stop(), DONE),
     ],
-    ids=["plain", "stream", "stream in pieces"],
+    ids=["plain", "no chat", "stream", "stream in pieces"],
 )
 def test_a_good_answer_keeps_every_byte(gateway, mock, script):
     mock.script = script
