@@ -288,8 +288,12 @@ class CallRelay:
         plan = self._plan
         if not plan.secret:
             return None
-        is_error = plan.protocol.is_error_event if answer.status < 400 else bool
-        return StreamMask(plan.secret, is_error=is_error)
+        return StreamMask(plan.secret, is_error=self._is_error if answer.status < 400 else bool)
+
+    def _is_error(self, event: bytes) -> bool:
+        """Return whether an event may be an error, be it in words that nobody here knows."""
+        protocol = self._plan.protocol
+        return protocol.is_error_event(event) or not protocol.is_answer_event(event)
 
     async def _relay_bytes(self, answer: Answer) -> None:
         """Relay an answer that states no usage: audio, files, text."""

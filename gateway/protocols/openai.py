@@ -8,6 +8,7 @@ from gateway.errors import GatewayError, QuotaUsedUp
 from gateway.protocols.openai_answers import (
     StreamReader,
     blames_request,
+    is_answer_event,
     is_error_event,
     is_usage_event,
     read_answer,
@@ -22,6 +23,7 @@ __all__ = [
     "error_body",
     "error_event",
     "gives_direct_access",
+    "is_answer_event",
     "is_error_event",
     "is_usage_event",
     "match",

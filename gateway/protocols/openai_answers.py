@@ -64,6 +64,9 @@ _END = re.compile(
     rb"|image_generation\.completed|image_edit\.completed|transcript\.text\.done"
     rb'|speech\.audio\.done)")' % (COLON, COLON)
 )
+_PART = re.compile(
+    rb'"(?:choices"%s\[|type"%s"(?:response|transcript|speech|image_\w+)\.)' % (COLON, COLON)
+)
 # Events that have no text of their own: it came in deltas, or will.
 _TYPE = re.compile(rb'"type"%s"(response\.[\w.]+)"' % COLON)
 _DELTA = b".delta"
@@ -90,6 +93,11 @@ def is_error_event(event: bytes) -> bool:
     if not any(word in event for word in _ERROR_WORDS):  # most, by far
         return False
     return bool(_ERROR.search(event) or _ERROR_LINE.search(event))
+
+
+def is_answer_event(event: bytes) -> bool:
+    """Return whether an event is a part of an answer."""
+    return _PART.search(event) is not None
 
 
 def _is_end(events: bytes) -> bool:

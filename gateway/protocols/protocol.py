@@ -171,6 +171,9 @@ class ProtocolModule(Protocol):
     def is_usage_event(self, event: bytes) -> bool:
         """Return whether an event says the usage and nothing else."""
 
+    def is_answer_event(self, event: bytes) -> bool:
+        """Return whether an event is a part of an answer."""
+
     def is_error_event(self, event: bytes) -> bool:
         """Return whether an event may say that something went wrong."""
 

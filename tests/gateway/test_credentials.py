@@ -240,6 +240,7 @@ def test_c10_an_error_quotes_no_key_wherever_it_stands(gateway, mock, name, is_s
     assert "Incorrect API key provided: ***" in answer.text and KEY not in answer.text
 
 
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("coding", [None, "gzip"])
 @pytest.mark.parametrize(
     ("body", "kind"),
@@ -252,13 +253,24 @@ def test_c10_an_error_quotes_no_key_wherever_it_stands(gateway, mock, name, is_s
     ],
     ids=["text", "page", "XML", "message", "status"],
 )
-def test_c10_a_200_without_usage_quotes_no_key(gateway, mock, body, kind, coding):
+def test_c10_a_200_without_usage_quotes_no_key(gateway, mock, body, kind, coding, is_stream):
     """It may be an error of a form that nobody here knows."""
     sent = gzip.compress(body.encode()) if coding else body.encode()
     coded = {"Content_Encoding": coding} if coding else {}
     mock.script = reply(sent, Content_Type=kind, **coded)
-    assert gateway.chat().text == body.replace(KEY, "***")
+    assert gateway.chat(stream=is_stream).text == body.replace(KEY, "***")
     assert gateway.row.usage_status == "estimated"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [f": no {KEY}", f"data: no {KEY}", f'data: {{"message": "no {KEY}"}}', f"no {KEY}"],
+    ids=["comment", "text", "message", "no event"],
+)
+def test_c10_an_event_that_is_no_part_of_an_answer_quotes_no_key(gateway, mock, odd):
+    mock.script = stream(content(f"Hi {KEY}"), odd.encode() + b"\n\n", stop(), DONE)
+    shown = content(f"Hi {KEY}") + odd.replace(KEY, "***").encode() + b"\n\n" + stop() + DONE
+    assert gateway.chat(stream=True).content == shown
 
 
 @pytest.mark.parametrize("cut", [1, 50])
