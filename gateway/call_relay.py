@@ -2,18 +2,19 @@
 
 import asyncio
 import time
+from functools import partial
 
 from core import bridge, json_writer
 from core.edge_request import ClientDisconnected
 from core.egress.http_answer import Answer
 from core.errors import BodyTooLarge
 from gateway import background, billing, errors, headers, metrics, response_cache, upstream_call
-from gateway.answer import answers, secret_masking
+from gateway.answer import answers, estimates, secret_masking
 from gateway.answer.secret_masking import StreamMask
 from gateway.breaker import Attempt
 from gateway.exchange import ClientGone, Exchange
 from gateway.metered_calls import MeteredCall, Outcome
-from gateway.protocols.protocol import Billing, Reading
+from gateway.protocols.protocol import Billing, Reading, StreamReader
 from gateway.relay import Held, View, beginning, hold, stream
 from gateway.request.plan import Plan
 from gateway.settlement import Settlement
@@ -168,7 +169,11 @@ class CallRelay:
         if plain is None and answers.is_decodable(answer) and self._passes(answer):
             await self._relay_long(answer, held)  # decoded, it is too long to be read at once
             return
-        reading = Reading() if plain is None else await answers.read(plain, plan.protocol)
+        if plain is None:
+            unread = partial(estimates.tokens_of_unread, len(held.data))
+            reading = Reading(estimate_output=unread)
+        else:
+            reading = await answers.read(plain, plan.protocol)
         await self._settle(answer.status, held.error, reading, held.first_byte_at)
         if plain is None and plan.edit is not None:
             raise errors.UpstreamBroken("The upstream's answer cannot be decoded")
@@ -248,7 +253,7 @@ class CallRelay:
             await view.skim(held.data)
         ended = await stream(answer, self._exchange, view, self._plan.upstream, length=left)
         await view.finish()
-        reading = reader.reading()
+        reading = _reading(reader, view)
         reading.is_complete = ended.error is None
         await self._settle(answer.status, ended.error, reading, held.first_byte_at)
         if ended.error is None:
@@ -275,7 +280,7 @@ class CallRelay:
         finally:
             streams.dec()
         rest = await view.finish()
-        await self._settle(answer.status, ended.error, reader.reading(), ended.first_byte_at)
+        await self._settle(answer.status, ended.error, _reading(reader, view), ended.first_byte_at)
         if ended.error is None:
             await exchange.finish(rest)
         elif not exchange.is_gone:
@@ -370,6 +375,15 @@ class CallRelay:
         if current is not state.exported_breaker:
             state.exported_breaker = current
             metrics.breaker(self._plan.upstream.name, current)
+
+
+def _reading(reader: StreamReader, view: View) -> Reading:
+    """Return what a stream has said, with an estimate of what of it nobody could read."""
+    reading = reader.reading()
+    if view.unread:
+        tokens = reading.estimate_output() + estimates.tokens_of_unread(view.unread)
+        reading.estimate_output = lambda: tokens
+    return reading
 
 
 def _storable(code: str, secret: str | None) -> str:

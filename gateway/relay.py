@@ -65,6 +65,7 @@ class View:
             except Undecodable:
                 self.is_readable = False
         self.is_decoded = self._decoder is not None and decodes
+        self.unread = 0  # bytes that nobody here could read
         self._mask = mask if self.is_readable else None
 
     @property
@@ -79,7 +80,10 @@ class View:
 
     def feed(self, data: bytes) -> bytes:
         """Return what the client gets of a plain piece."""
-        forward = self._stream.feed(data) if self.is_readable else data
+        if not self.is_readable:
+            self.unread += len(data)
+            return data
+        forward = self._stream.feed(data)
         return forward if self._mask is None else self._mask.feed(forward)
 
     async def fed(self, data: bytes) -> AsyncIterator[bytes]:
@@ -99,6 +103,7 @@ class View:
                     yield forward
         except Undecodable:
             self.is_readable = False
+            self.unread += len(data)
             if self.is_decoded:
                 raise
         if not self.is_decoded:

@@ -24,6 +24,14 @@ def tokens_of(text: str) -> int:
     return (ascii_count + 3) // 4 + (len(text) - ascii_count)
 
 
+def tokens_of_unread(size: int) -> int:
+    """Return the estimated tokens of an answer in an unknown coding, from its bytes.
+
+    Compressed, a token of an answer takes two to four, and in a stream four and more.
+    """
+    return (size + 3) // 4
+
+
 def prompt_tokens(body: dict[str, Any]) -> int:
     """Return the estimated tokens of a request: of its values, without the names of members.
 

@@ -345,12 +345,29 @@ def test_b06_a_client_can_read_what_it_gets(gateway, mock, offered):
     assert [counts(row)[0] for row in gateway.rows] == ["settled", "settled", "failed"]
 
 
-def test_b06_a_coding_that_nobody_offered_is_relayed_and_estimated(gateway, mock):
-    mock.script = reply(b"\x0b\x02\x80{}\x03", Content_Encoding="br")
-    answer = gateway.post("/v1/chat/completions", {"model": "gpt-4o-mini"}, stream=True)
-    assert answer.raw.read(decode_content=False) == b"\x0b\x02\x80{}\x03"
-    assert answer.headers["Content-Encoding"] == "br"
-    assert gateway.row.usage_status == "estimated"
+@pytest.mark.parametrize("coding", ["br", "gzip, gzip", "x-unknown"])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+def test_b06_a_coding_that_nobody_offered_is_relayed_and_estimated(
+    gateway, mock, is_stream, coding
+):
+    """From its bytes, four of them for a token: nothing would let a budget last forever."""
+    coded = b"\x0b\x02\x80{}\x03" * 20
+    mock.script = reply(coded, Content_Encoding=coding)
+    if is_stream:
+        mock.script = stream(coded[:70], coded[70:], Content_Encoding=coding)
+    gateway.use(budget_usd=1)
+    body = {"model": "gpt-4o-mini", "stream": is_stream, "max_tokens": 100}
+    answer = gateway.post("/v1/chat/completions", body, stream=True)
+    assert answer.raw.read(decode_content=False) == coded
+    assert answer.headers["Content-Encoding"] == coding
+    assert (gateway.row.usage_status, gateway.row.output_tokens) == ("estimated", 30)
+    assert gateway.left == 1 - gateway.row.cost
+
+
+def test_b06_a_coding_that_nobody_offered_is_estimated_within_what_is_allowed(gateway, mock):
+    mock.script = reply(b"\x0b\x02\x80{}\x03" * 20, Content_Encoding="br")
+    gateway.post("/v1/chat/completions", {"model": "gpt-4o-mini", "max_tokens": 7}, stream=True)
+    assert (gateway.row.usage_status, gateway.row.output_tokens) == ("estimated", 7)
 
 
 @pytest.mark.slow
