@@ -64,14 +64,23 @@ def outcome_of(
 def _final_usage(plan: Plan, reading: Reading) -> dict[str, Any] | None:
     """Return the usage that an answer states.
 
-    None where the work has only begun, and of a text for a total alone: prompt and answer have
-    prices of their own.
+    None where the work has only begun, and for a total alone where something came back: prompt
+    and answer have prices of their own.
     """
+    usage = reading.usage
     if plan.endpoint.billing is Billing.LATER and not reading.has_counts:
         return None
-    if plan.endpoint.has_answer and _can_estimate(plan) and _total_alone(reading.usage):
+    if plan.endpoint.has_answer and _total_alone(usage):
         return None
-    return reading.usage
+    return _of_pictures(usage) if usage and plan.endpoint.name == "images" else usage
+
+
+def _of_pictures(usage: dict[str, Any]) -> dict[str, Any]:
+    """Return the usage of pictures, whose whole output is one where nothing else is said."""
+    for kind in ("output_tokens", "completion_tokens"):
+        if usage.get(kind) and not usage.get(f"{kind}_details"):
+            return usage | {f"{kind}_details": {"image_tokens": usage[kind]}}
+    return usage
 
 
 def _total_alone(usage: dict[str, Any] | None) -> int:

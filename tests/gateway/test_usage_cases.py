@@ -10,8 +10,11 @@ import pytest
 import requests
 from django.utils import timezone
 
+from accounts import audit
 from gateway.models import Call, Upstream
 from gateway.worker import WorkerThread
+from registry_proxy import custom_prices
+from registry_proxy.models import CustomPrice
 from tests.gateway.calls import azure, within_a_second
 from tests.gateway.conftest import counts
 from tests.gateway.upstream import (
@@ -478,6 +481,43 @@ def test_a11_images(gateway, mock):
     )
     gateway.post("/v1/images/generations", {"model": "gpt-image-1", "prompt": "a cat"})
     assert_image_row(gateway)
+
+
+IMAGE_USAGES = {
+    "no details": {"input_tokens": 50, "output_tokens": 4160, "total_tokens": 4210},
+    "details are null": {**IMAGE_USAGE, "output_tokens_details": None},
+    "cached": {
+        **IMAGE_USAGE,
+        "input_tokens_details": {"text_tokens": 40, "image_tokens": 10, "cached_tokens": 0},
+    },
+    "of chats": {"prompt_tokens": 50, "completion_tokens": 4160, "total_tokens": 4210},
+}
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("name", IMAGE_USAGES)
+def test_a11_pictures_have_no_price_of_text_however_they_are_counted(
+    gateway, mock, name, is_stream
+):
+    custom_prices.save(
+        CustomPrice(provider="openai", model="gpt-image-1", prices={"input": 5, "output": 10}),
+        origin=audit.of_command("setprice"),
+    )
+    answer = {"created": 1, "data": [{"b64_json": "A"}], "usage": IMAGE_USAGES[name]}
+    mock.script = reply(answer)
+    if is_stream:
+        mock.script = stream(event("image_generation.completed", answer))
+    body = {"model": "gpt-image-1", "prompt": "a cat", "stream": is_stream}
+    gateway.post("/v1/images/generations", body)
+    row = gateway.row
+    assert counts(row) == ("settled", 50, 0, 4160, 0)
+    assert (row.image_output_tokens, row.cost_source) == (4160, "unpriced")
+
+
+def test_a11_a_total_alone_does_not_say_what_was_the_picture(gateway, mock):
+    mock.script = reply({"data": [{"b64_json": "A"}], "usage": {"total_tokens": 4210}})
+    gateway.post("/v1/images/generations", {"model": "gpt-image-1", "prompt": "a cat"})
+    assert counts(gateway.row)[0] == "unknown"
 
 
 def test_a11_streamed_images_arrive_as_they_are_made(gateway, mock):
