@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 from django.conf import settings
+from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
 from llmring_site import closed_output, metrics_files, serving, startup, termination
 from llmring_site.env import NOT_UTF_8
@@ -114,6 +115,8 @@ def database(arguments: list[str] | None = None) -> None:
         if options.command == "url":
             print(address(with_password=options.with_password))
             return
+        if options.command == "migrate":
+            startup.check_settings()
         startup.use_database()
         startup.set_up()
         if options.command in _PROGRAMS:
@@ -159,13 +162,24 @@ def manage(arguments: list[str] | None = None) -> None:
         _check_arguments(arguments[1:])
         startup.use_settings()
         if _needs_database(arguments[1:]):
-            startup.use_database()
+            _run_database()
             startup.set_up()
             startup.require_database()
         # Locked like a starting server: two at once would create the same tables.
         is_migrating = arguments[1:2] == ["migrate"]
         with startup.migration_lock() if is_migrating else nullcontext():
             execute_from_command_line(arguments)
+
+
+def _run_database() -> None:
+    """Run the database, unless the settings are refused. What follows prints their warnings.
+
+    The child of a reloader checks them where an edit that breaks the code is reported, and the
+    next one waited for.
+    """
+    if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":
+        startup.check_settings(with_warnings=False)
+    startup.use_database()
 
 
 def _check_arguments(arguments: list[str]) -> None:
@@ -252,7 +266,7 @@ def _serve(host: str, *, reload: bool) -> int:
     startup.use_settings()
     sockets = bind_all([(host, settings.HTTP_PORT), settings.LISTEN_ADDR])
     if reload:
-        startup.use_database()
+        _run_database()
         return serving.serve_reloading(sockets)
     metrics_files.prepare(settings.DATA_DIR, settings.HTTP_PORT)
     try:

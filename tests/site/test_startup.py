@@ -98,6 +98,34 @@ def test_settings_of_the_apps_are_checked_before_a_database_starts(tmp_path, nam
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ["llmring_server.cli", "--reload", "--port", "{port}"],
+        ["llmring_server.cli", "manage", "listkeys"],
+        ["llmring_server.cli", "manage", "migrate"],
+        ["llmring_server.cli", "manage", "shell", "-c", "print()"],  # Django checks nothing for it
+        ["llmring_server.cli", "manage", "runserver"],
+        ["llmring_server.cli", "db", "migrate"],
+    ],
+    ids=" ".join,
+)
+def test_settings_are_checked_before_a_database_starts_for_commands(tmp_path, command):
+    done = subprocess.run(
+        [sys.executable, "-m", *(word.format(port=free_port()) for word in command)],
+        env={
+            "PATH": os.environ["PATH"],
+            "LLMRING_DATA_DIR": str(tmp_path / "data"),
+            "API_CONFIG_PATH": "missing.yaml",
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert "API_CONFIG_PATH: missing.yaml cannot be read" in refusal(done)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
     "load",
     [
         "import llmring_site.asgi",
