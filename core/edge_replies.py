@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from core import bridge, compression, json_writer
+from core import bridge, compression, json_writer, request_ids
 from core.asgi import Headers, Send
 from core.edge_request import Request
 from core.errors import failure
@@ -86,6 +86,9 @@ async def send_reply(reply: Reply | StreamingReply, request: Request, send: Send
             if (name := text.lower().encode()) not in own:
                 headers.append((name, value.encode()))
     headers.append((b"x-request-id", request.id.encode()))
+    correlation_id = request.headers.get("X-Correlation-ID")
+    if request_ids.is_acceptable(correlation_id):
+        headers.append((b"x-correlation-id", correlation_id.encode()))
     if isinstance(reply, StreamingReply):
         headers.append((b"content-type", reply.content_type.encode()))
     elif reply.status != 304:

@@ -31,7 +31,9 @@ async def preflight(exchange: Exchange) -> None:
             (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
             (b"access-control-max-age", b"%d" % settings.CORS_PREFLIGHT_MAX_AGE),
         ]
-    await exchange.start_raw(204, [*common, *headers])
+    id = request.id.encode()
+    ids = [(b"x-llmring-request-id", id), (b"x-request-id", id)]
+    await exchange.start_raw(204, [*ids, *common, *headers])
     await exchange.finish()
 
 

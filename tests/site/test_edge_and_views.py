@@ -19,6 +19,7 @@ CASES = {
     "log": ("POST", LOG, CALL, {}),
     "log with a slash": ("POST", f"{LOG}/", CALL, {}),
     "log from a page": ("POST", LOG, CALL, {"HTTP_ORIGIN": "http://localhost:5173"}),
+    "log with a correlation id": ("POST", LOG, CALL, {"HTTP_X_CORRELATION_ID": "trace-7"}),
     "log of an unknown key": ("POST", LOG, CALL, {"HTTP_X_API_KEY": "llmr_pk_" + "0f" * 16}),
     "log of an unusable key": ("POST", LOG, CALL, {"HTTP_X_API_KEY": "a b"}),
     "log with a bearer token": (
