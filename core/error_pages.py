@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.template.loader import render_to_string
 
 from core.errors import DatabaseUnavailable, Failure, failure
@@ -16,6 +16,7 @@ _CODES = {
     400: "bad_request",
     403: "permission_denied",
     404: "not_found",
+    405: "method_not_allowed",
     429: "too_many_requests",
     500: "internal_error",
 }
@@ -23,6 +24,7 @@ _TEXTS = {
     400: ("Bad Request", "The request cannot be read. Go back and try again."),
     403: ("Forbidden", "You may not do this, or you were logged out meanwhile."),
     404: ("Not Found", "There is nothing at this address. It may have been removed."),
+    405: ("Method Not Allowed", "Nothing can be sent to this address in that way."),
     429: ("Too Many Requests", "Too many failed attempts to log in. Try again in a while."),
     500: ("Internal Server Error", "This is our mistake. The log of the server says more."),
     503: ("Service Unavailable", "The server is not available. Try again in a moment."),
@@ -50,6 +52,21 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return error(request, 403, advice=_STALE)
+
+
+class NotAllowedMiddleware:
+    """Innermost: gives the 405 of Django's views, which is empty, the body of other errors."""
+
+    def __init__(self, get_response) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not isinstance(response, HttpResponseNotAllowed):
+            return response
+        said = error(request, 405)
+        said["Allow"] = response["Allow"]
+        return said
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

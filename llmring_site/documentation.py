@@ -11,8 +11,9 @@ from drf_spectacular.views import (
 class _Public:
     authentication_classes = ()
     permission_classes = ()
-    # DRF's OPTIONS would render the view's description with the template of the page.
+    # DRF would render what it says of the view or of the error with the template of the page.
     options = View.options
+    http_method_not_allowed = View.http_method_not_allowed
 
 
 class DocumentView(_Public, SpectacularJSONAPIView):

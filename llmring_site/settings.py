@@ -111,6 +111,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "core.error_pages.NotAllowedMiddleware",
 ]
 ROOT_URLCONF = "llmring_site.urls"
 WSGI_APPLICATION = "llmring_site.wsgi.application"

@@ -68,6 +68,8 @@ class LoginView(_ProviderView):
 
 
 class CallbackView(_ProviderView):
+    http_method_names = ["get", "options"]  # Django would answer HEAD with `get`, which logs in
+
     @extend_schema(
         tags=["accounts"],
         summary="Return from a provider",
@@ -90,9 +92,6 @@ class CallbackView(_ProviderView):
             response = page_base.failed(request._request, str(error), status=error.status_code)
         states.forget(response, values)
         return response
-
-    def head(self, request, provider):
-        return HttpResponse(status=405, headers={"Allow": "GET"})
 
     def _finish(self, request, provider: Provider, values: list[str]) -> HttpResponse:
         attempts.take("oauth callback", client_network(request), limit=MAX_CALLBACKS)

@@ -5,13 +5,13 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import InvalidPage
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from llmring_site.dashboard.panels import measured_calls_panel
 from llmring_site.dashboard.scope import Scope
 
 
-@require_GET
+@require_safe
 def calls(request: HttpRequest) -> HttpResponse:
     """Return the panel of latency and errors; as a page to a browser without scripts."""
     scope = Scope.of(request)
@@ -24,7 +24,7 @@ def calls(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "llmring_site/panel_page.html", context)
 
 
-@require_GET
+@require_safe
 def search(request: HttpRequest) -> HttpResponse:
     """Return unfold's search for pages; its first page if `page` is invalid."""
     try:

@@ -81,6 +81,14 @@ def test_b01_a_state_counts_once(provider, browser):
     assert (User.objects.count(), BrowserSession.objects.count()) == (1, 1)
 
 
+def test_b01_who_asks_for_the_head_alone_is_refused_and_uses_nothing_up(provider, browser):
+    made = browser()
+    answer = provider.authorize(start(made))
+    refusal = made.head("/api/v1/auth/callback/google", answer)
+    assert (refusal.status_code, refusal["Allow"]) == (405, "GET, OPTIONS")
+    assert come_back(made, answer).status_code == 302
+
+
 def test_b01_a_state_expires(provider, browser, monkeypatch):
     made = browser()
     answer = provider.authorize(start(made))

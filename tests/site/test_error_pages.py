@@ -111,3 +111,31 @@ def test_database_that_cannot_answer(boss, monkeypatch, caplog, error, advice, r
 @pytest.mark.parametrize("accept", ["", "nonsense", "text/*;q=2", "\x00"])
 def test_odd_accept_headers_get_an_answer(anonymous, accept):
     assert anonymous.get("/nothing", HTTP_ACCEPT=accept).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/login", "GET, POST, PUT, HEAD, OPTIONS"),
+        ("POST", "/docs", "GET, HEAD, OPTIONS"),
+        ("POST", "/openapi.json", "GET, HEAD, OPTIONS"),
+        ("GET", "/admin/demo/make/", "POST"),
+        ("POST", "/admin/dashboard/calls/", "GET, HEAD"),
+    ],
+)
+def test_wrong_method(boss, method, path, allowed):
+    """Django's own views would leave it empty, and the documentation would show itself."""
+    refused = boss.generic(method, path, HTTP_ACCEPT=BROWSER)
+    home = "/admin/" if path.startswith("/admin/") else "/"
+    assert "405 Method Not Allowed" in error_page(refused, 405, home=home)
+    assert refused["Allow"] == allowed
+    for accept in ("*/*", "application/json"):
+        refused = boss.generic(method, path, HTTP_ACCEPT=accept)
+        assert (refused.status_code, refused["Content-Type"]) == (405, "application/json")
+        assert refused.json() == {"detail": "Method Not Allowed"}
+        assert refused["Allow"] == allowed
+
+
+@pytest.mark.parametrize("path", ["/admin/dashboard/calls/", "/admin/search/", "/docs", "/login"])
+def test_page_can_be_asked_for_without_its_body(boss, path):
+    assert boss.head(path).status_code == 200
