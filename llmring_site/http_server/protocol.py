@@ -19,7 +19,7 @@ from llmring_site.http_server.request_reader import RequestReader, Unreadable
 from llmring_site.http_server.response_head import RawHeaders, response_head
 
 _MAX_HELD = 64 * 1024  # bytes of a response; more must count for the transport's flow control
-_LINGER_SECONDS = 2  # for a client that still sends to read why it is refused
+_LINGER_SECONDS = 2  # for a client that still sends to read the last response
 _ARRIVAL_SECONDS = 2  # for a request to arrive when the server stops
 
 
@@ -58,7 +58,7 @@ class HttpProtocol(asyncio.Protocol):
         self._unread = 0  # bytes that the client had not read at the last check
         self._unread_since = 0.0  # when it last read some
         self._is_stopping = False
-        self._is_refused = False
+        self._is_lingering = False  # ignores what the client sends
 
     @property
     def default_headers(self) -> RawHeaders:
@@ -81,7 +81,7 @@ class HttpProtocol(asyncio.Protocol):
         self._idle_timer = self._loop.call_later(self._idle_limit, self._check_idle)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_refused:
+        if self._is_lingering:
             return
         try:
             self._reader.feed(data)
@@ -151,7 +151,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if not keeps_alive:
-            self._close()
+            self._end()
         elif self._waiting:
             self._begin(self._waiting.popleft())
         else:
@@ -176,7 +176,24 @@ class HttpProtocol(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection, even if a response is incomplete."""
         self.flush()
-        self._close()
+        if not self._transport.is_closing():
+            self._end()
+
+    def _end(self) -> None:
+        """Close the connection; not before a client that still sends may have read the response."""
+        has_sent_all = self._arriving.is_whole and self._transport.is_reading()
+        if has_sent_all or self.is_half_closed:
+            self._close()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        # Closed at once, the connection would be reset, and what the client has not read would
+        # be lost (RFC 9112, section 9.6).
+        self._is_lingering = True
+        self._transport.write_eof()
+        self.resume_reading()
+        self._loop.call_later(_LINGER_SECONDS, self._close)
 
     def _close(self) -> None:
         """Close the connection once the client has read everything, or reads no more."""
@@ -211,7 +228,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _refuse(self, status: int, reason: str) -> None:
         """Close the connection with an error, but after the response to a complete request."""
-        if self._is_refused or self._transport.is_closing():
+        if self._is_lingering or self._transport.is_closing():
             return
         if not self._is_idle and self._cycle.is_whole:
             self._waiting.clear()
@@ -220,16 +237,13 @@ class HttpProtocol(asyncio.Protocol):
         elif not self._is_idle and self._cycle.has_begun:
             self.abort()
         else:
-            self._is_refused = True
             scope = None
             if not self._is_idle:
                 scope = self._cycle.scope
                 self._cycle.disconnect()
             self.write(self._refusal(scope, status, reason))
             self.flush()
-            # Closed at once, the connection would be reset before the client reads the error.
-            self._transport.write_eof()
-            self._loop.call_later(_LINGER_SECONDS, self._close)
+            self._linger()
 
     def _refusal(self, scope: Scope | None, status: int, reason: str) -> bytes:
         headers, body = own_reply(scope, reason)

@@ -47,6 +47,16 @@ async def in_one_piece(scope, receive, send) -> None:
     await reply(send, bytes(16 * MEGABYTE))
 
 
+async def fails(scope, receive, send):
+    raise ValueError("secret")
+
+
+async def breaks_off(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"begin", "more_body": True})
+    raise ValueError
+
+
 class Held:
     """An application whose response has begun, and ends when `going` is set."""
 

@@ -7,11 +7,13 @@ import pytest
 from tests.http_server.applications import (
     MEGABYTE,
     body_of,
+    breaks_off,
     echo,
+    fails,
     reply,
     until_disconnected,
 )
-from tests.http_server.server import GET, post
+from tests.http_server.server import GET, POST, post
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -139,5 +141,38 @@ def test_two_may_wait_for_the_end(run):
         while server.state.tasks:
             await asyncio.sleep(0)
         assert heard == [{"type": "http.disconnect"}]
+
+    run(application, story)
+
+
+async def _refuses(scope, receive, send):
+    await reply(send, b"too large", status=413)
+
+
+LARGE = b"POST / HTTP/1.%d\r\nHost: x\r\nContent-Length: 6000000\r\n%b\r\n"
+CLOSING = {
+    "HTTP/1.0": (LARGE % (0, b""), _refuses, b"too large"),
+    "close": (LARGE % (1, b"Connection: close\r\n"), _refuses, b"too large"),
+    "failure": (LARGE % (1, b""), fails, b'{"detail":"Internal Server Error"}'),
+    "break": (LARGE % (1, b""), breaks_off, b"5\r\nbegin\r\n"),
+    "no request afterwards": (POST + b"0\r\n\r\n\0", _refuses, b"too large"),
+}
+
+
+@pytest.mark.parametrize(("begin", "application", "body"), CLOSING.values(), ids=CLOSING)
+def test_the_last_response_reaches_a_client_that_still_sends(run, begin, application, body):
+    """RFC 9112, section 9.6: closed at once, the connection would be reset."""
+
+    async def story(server):
+        client = await server.connect()
+        client.write(begin)
+        for _ in range(60):
+            client.write(bytes(100_000))
+            await client.writer.drain()
+            await asyncio.sleep(0)
+        assert (await client.reader.read()).partition(b"\r\n\r\n")[2] == body
+        client.writer.close()
+        while server.state.connections:
+            await asyncio.sleep(0)
 
     run(application, story)

@@ -6,12 +6,8 @@ import re
 import pytest
 from structlog.contextvars import bind_contextvars
 
-from tests.http_server.applications import MEGABYTE, reply
+from tests.http_server.applications import MEGABYTE, breaks_off, fails, reply
 from tests.http_server.server import GET, LARGE_HEADS, POST
-
-
-async def _raises(scope, receive, send):
-    raise ValueError("secret")
 
 
 async def _exits(scope, receive, send):
@@ -35,7 +31,7 @@ async def _begins_with_the_body(scope, receive, send):
 
 
 FAILING = [
-    _raises, _exits, _forgets, _splits_the_response, _names_no_header, _begins_with_the_body,
+    fails, _exits, _forgets, _splits_the_response, _names_no_header, _begins_with_the_body,
 ]  # fmt: skip
 
 
@@ -75,7 +71,7 @@ def test_replies_of_the_server_have_the_headers_of_all(run, request_):
         assert (id == b"mine") == (b"Host" in request_)
         assert (b"\r\naccess-control-allow-origin: *" in head) == (b"Host" in request_)
 
-    run(_raises, story)
+    run(fails, story)
 
 
 def test_a_failed_request_has_the_id_of_its_log_lines(run):
@@ -88,12 +84,6 @@ def test_a_failed_request_has_the_id_of_its_log_lines(run):
         assert b"\r\nx-request-id: abc\r\n" in (await client.ask(GET))[0]
 
     run(application, story)
-
-
-async def _breaks_off(scope, receive, send):
-    await send({"type": "http.response.start", "status": 200})
-    await send({"type": "http.response.body", "body": b"begin", "more_body": True})
-    raise ValueError
 
 
 async def _stops(scope, receive, send):
@@ -121,7 +111,7 @@ async def _says_too_little(scope, receive, send):
     await reply(send, b"begin", headers=[(b"content-length", b"9")])
 
 
-@pytest.mark.parametrize("application", [_breaks_off, _stops, _says_too_little])
+@pytest.mark.parametrize("application", [breaks_off, _stops, _says_too_little])
 def test_a_response_that_breaks_off_does_not_look_complete(run, application, caplog):
     async def story(server):
         client = await server.connect()
