@@ -188,7 +188,7 @@ class RequestReader:
                 "headers": headers,
             },
             keeps_alive=version == "1.1" and parser.should_keep_alive(),
-            expects_continue=self._expects_continue,
+            expects_continue=version == "1.1" and self._expects_continue,
         )
 
     def on_body(self, data: bytes) -> None:

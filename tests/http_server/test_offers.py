@@ -45,6 +45,22 @@ def test_a_client_that_asks_first_is_told_to_go_on(run):
     run(echo, story)
 
 
+def test_http_1_0_is_not_told_to_go_on(run):
+    """RFC 9110, section 10.1.1: it would take that for the response."""
+
+    async def story(server):
+        client = await server.connect()
+        request = post(b"hello", b"Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0")
+        client.write(request[:-5])
+        while not server.state.tasks:
+            await asyncio.sleep(0)
+        client.write(b"hello")
+        head, body = await client.response()
+        assert head.startswith(b"HTTP/1.1 200 ") and body == b"POST /p  hello"
+
+    run(echo, story)
+
+
 def test_a_body_that_nobody_wants_is_not_asked_for(run):
     async def refuse(scope, receive, send):
         await reply(send, b"no", status=413)
