@@ -155,8 +155,7 @@ class Cycle:
         return is_under_way and self._connection.writable is None
 
     def write_now(self, body: bytes) -> None:
-        if self._head.has_body:
-            self._write_body(body, is_last=False)
+        self._write_body(body, is_last=False)
 
     def _start(self, status: int, headers: RawHeaders) -> None:
         head = response_head(
@@ -171,8 +170,7 @@ class Cycle:
         self._connection.write(head.data, is_followed=head.length is not None)
 
     def _write(self, body: bytes, *, is_last: bool) -> None:
-        if self._head.has_body:
-            self._write_body(body, is_last=is_last)
+        self._write_body(body, is_last=is_last)
         if is_last:
             self.is_complete = True
             self._wake()
@@ -180,6 +178,8 @@ class Cycle:
             self._connection.responded(keeps_alive=keeps_alive)
 
     def _write_body(self, body: bytes, *, is_last: bool) -> None:
+        if not self._head.has_body:
+            return
         if self._head.is_chunked:
             if body:
                 body = b"%x\r\n%b\r\n" % (len(body), body)
@@ -189,8 +189,7 @@ class Cycle:
             self._left -= len(body)
             if self._left < 0 or (is_last and self._left):
                 raise RuntimeError("the body does not have the stated length")
-        if body:
-            self._connection.write(body, is_followed=is_last)
+        self._connection.write(body, is_followed=is_last)
 
     def _end_unanswered(self) -> None:
         # An application that leaves a response incomplete means it, as where an upstream's broke

@@ -18,7 +18,6 @@ from llmring_site.http_server.own_reply import own_reply
 from llmring_site.http_server.request_reader import RequestReader, Unreadable
 from llmring_site.http_server.response_head import RawHeaders, response_head
 
-_MAX_HELD = 64 * 1024  # bytes of a response; more must count for the transport's flow control
 _LINGER_SECONDS = 2  # for a client that still sends to read the last response
 _ARRIVAL_SECONDS = 2  # for a request to arrive when the server stops
 
@@ -51,13 +50,11 @@ class HttpProtocol(asyncio.Protocol):
         self._arriving: Cycle | None = None
         self._waiting: deque[Cycle] = deque()
         self._held: list[bytes] = []  # what is to be written
-        self._held_size = 0  # bytes
         # When the last response ended, a request began, or its application awaited more of it.
         self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
         self._unread = 0  # bytes that the client had not read at the last check
         self._unread_since = 0.0  # when it last read some
-        self._is_stopping = False
         self._is_lingering = False  # ignores what the client sends
 
     @property
@@ -129,7 +126,7 @@ class HttpProtocol(asyncio.Protocol):
         cycle = self._arriving = Cycle(
             self, scope, keeps_alive=keeps_alive, expects_continue=expects_continue
         )
-        if self._is_idle and not self._waiting:
+        if self._is_idle:
             self._begin(cycle)
         else:
             self._waiting.append(cycle)
@@ -138,8 +135,6 @@ class HttpProtocol(asyncio.Protocol):
 
     def _begin(self, cycle: Cycle) -> None:
         self._cycle = cycle
-        if self._is_stopping:
-            cycle.keeps_alive = False
         task = self._loop.create_task(cycle.run(self._application))
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
@@ -160,7 +155,6 @@ class HttpProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Close the connection as soon as it owes no response."""
-        self._is_stopping = True
         if self._is_idle:
             self._close()
             return
@@ -176,6 +170,7 @@ class HttpProtocol(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection, even if a response is incomplete."""
         self.flush()
+        self._cycle.disconnect()
         if not self._transport.is_closing():
             self._end()
 
@@ -230,20 +225,18 @@ class HttpProtocol(asyncio.Protocol):
         """Close the connection with an error, but after the response to a complete request."""
         if self._is_lingering or self._transport.is_closing():
             return
-        if not self._is_idle and self._cycle.is_whole:
+        cycle = None if self._is_idle else self._cycle
+        if cycle is not None and cycle.is_whole:
             self._waiting.clear()
-            self._cycle.keeps_alive = False
+            cycle.keeps_alive = False
             self.pause_reading()
-        elif not self._is_idle and self._cycle.has_begun:
-            self.abort()
-        else:
-            scope = None
-            if not self._is_idle:
-                scope = self._cycle.scope
-                self._cycle.disconnect()
-            self.write(self._refusal(scope, status, reason))
-            self.flush()
-            self._linger()
+            return
+        if cycle is None or not cycle.has_begun:
+            self.write(self._refusal(cycle and cycle.scope, status, reason))
+        if cycle is not None:
+            cycle.disconnect()
+        self.flush()
+        self._linger()
 
     def _refusal(self, scope: Scope | None, status: int, reason: str) -> bytes:
         headers, body = own_reply(scope, reason)
@@ -263,13 +256,12 @@ class HttpProtocol(asyncio.Protocol):
                 self._transport.write(data)
             return
         self._held.append(data)
-        self._held_size += len(data)
-        if not is_followed or self._held_size > _MAX_HELD:
+        if not is_followed:
             self.flush()
 
     def flush(self) -> None:
         """Write what is held."""
-        held, self._held, self._held_size = self._held, [], 0
+        held, self._held = self._held, []
         if held and not self._transport.is_closing():
             self._transport.writelines(held)  # joining 200 kB takes half the time of a reply
 

@@ -41,43 +41,36 @@ def response_head(
     would corrupt the message.
     """
     length: int | None = None
-    is_chunked = says_close = False
+    says_close = False
     lines = [_status_line(status)]
     values = []
     for name, value in headers:
         prefix = _line_prefix(name)
-        if prefix in _READ_HERE:
-            match prefix:
-                case b"content-length: ":
-                    length = int(value)
-                case b"transfer-encoding: ":
-                    is_chunked = value.lower() == b"chunked"
-                case b"connection: ":
-                    says_close = b"close" in value.lower()
+        if prefix == b"content-length: ":
+            length = int(value)
+        elif prefix == b"connection: ":
+            says_close = b"close" in value.lower()
         lines += (prefix, value, b"\r\n")
         values.append(value)
     if _NO_VALUE.search(b"".join(values)):
         raise ValueError("a header's value has a control character")
-    has_body = may_have_body and status >= 200 and status not in (204, 304)
-    if has_body and length is None and not is_chunked:
-        if may_be_chunked:
-            is_chunked = True
-            lines.append(_CHUNKED)
-        else:
-            keeps_alive = False
+    has_body = may_have_body and status not in (204, 304)
+    is_unbounded = has_body and length is None
+    is_chunked = is_unbounded and may_be_chunked
+    if is_chunked:
+        lines.append(_CHUNKED)
+    elif is_unbounded:
+        keeps_alive = False
     if not keeps_alive and not says_close:
         lines.append(_CLOSE)
     lines.append(b"\r\n")
     return ResponseHead(
         b"".join(lines),
         has_body=has_body,
-        length=None if is_chunked else length,
+        length=length,
         is_chunked=is_chunked,
         keeps_alive=keeps_alive and not says_close,
     )
-
-
-_READ_HERE = frozenset({b"content-length: ", b"transfer-encoding: ", b"connection: "})
 
 
 @lru_cache(maxsize=1024)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 import socket
+import struct
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -13,6 +14,7 @@ from llmring_site.http_server.protocol import HttpProtocol
 GET = b"GET /a%20b?c=d HTTP/1.1\r\nHost: x\r\n\r\n"
 DATE = (b"date", b"Thu, 26 Nov 2026 12:00:00 GMT")
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+_DATA_SEGS_IN = 152  # offset in Linux's `struct tcp_info`
 LARGE_HEADS = {
     "target": b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
     "headers": b"GET / HTTP/1.1\r\n" + (b"A: " + b"x" * 95 + b"\r\n") * 700 + b"\r\n",
@@ -66,6 +68,13 @@ class Client:
 
     def write(self, data: bytes) -> None:
         self.writer.write(data)
+
+    @property
+    def received_packets(self) -> int:
+        """How many packets with data have come."""
+        sock = self.writer.get_extra_info("socket")
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        return struct.unpack_from("I", info, _DATA_SEGS_IN)[0]
 
     async def head(self) -> bytes:
         return await self.reader.readuntil(b"\r\n\r\n")

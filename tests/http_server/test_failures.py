@@ -111,7 +111,13 @@ async def _says_too_little(scope, receive, send):
     await reply(send, b"begin", headers=[(b"content-length", b"9")])
 
 
-@pytest.mark.parametrize("application", [breaks_off, _stops, _says_too_little])
+async def _begins_twice(scope, receive, send):
+    for _ in range(2):
+        await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body"})
+
+
+@pytest.mark.parametrize("application", [breaks_off, _stops, _says_too_little, _begins_twice])
 def test_a_response_that_breaks_off_does_not_look_complete(run, application, caplog):
     async def story(server):
         client = await server.connect()

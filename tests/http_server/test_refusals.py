@@ -209,3 +209,25 @@ def test_a_response_that_has_begun_is_not_followed_by_a_refusal(run):
         assert await client.rest() == b""
 
     run(application, story)
+
+
+def test_nor_by_what_is_sent_later(run, caplog):
+    broken = asyncio.Event()
+
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+        await broken.wait()
+        await send({"type": "http.response.body", "body": b"late"})
+
+    async def story(server):
+        client = await server.connect()
+        client.write(POST + b"1\r\na\r\n")
+        await client.head()
+        client.write(b"zz\r\n")
+        assert await client.rest() == b""
+        broken.set()
+        while server.state.tasks:
+            await asyncio.sleep(0)
+        assert not caplog.records
+
+    run(application, story)

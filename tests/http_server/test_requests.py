@@ -76,12 +76,14 @@ def test_bodies_arrive_whole(run, size):
     run(echo, story)
 
 
-@pytest.mark.parametrize("application", [echo, in_chunks])
-def test_what_is_sent_together_arrives_together(run, application):
+@pytest.mark.parametrize(("application", "packets"), [(echo, 1), (in_chunks, 3)])
+def test_what_is_sent_together_arrives_together(run, application, packets):
+    """A head with its body; of chunks the last one with the end."""
+
     async def story(server):
         client = await server.connect()
-        client.write(post(b"hello"))
-        received = await client.reader.read(65536)
-        assert received.startswith(b"HTTP/1.1 200 ") and b"hello" in received
+        client.write(post(b"hello", b"Connection: close"))
+        assert b"hello" in await client.rest()
+        assert client.received_packets == packets
 
     run(application, story)

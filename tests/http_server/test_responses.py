@@ -26,6 +26,29 @@ def test_a_stream_begins_before_its_first_piece(run):
     run(application, story)
 
 
+def test_a_body_of_stated_length_may_come_in_pieces(run):
+    going = asyncio.Event()
+
+    async def application(scope, receive, send):
+        headers = [(b"content-length", b"6")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        await going.wait()
+        await send({"type": "http.response.body", "body": b"two"})
+
+    async def story(server):
+        client = await server.connect()
+        for _ in range(2):
+            going.clear()
+            client.write(GET)
+            assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+            assert await client.reader.readexactly(3) == b"one"
+            going.set()
+            assert await client.reader.readexactly(3) == b"two"
+
+    run(application, story)
+
+
 def test_a_request_may_come_byte_by_byte(run):
     async def story(server):
         client = await server.connect()

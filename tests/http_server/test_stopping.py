@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from llmring_site.http_server import protocol
 from tests.http_server.applications import (
     Held,
@@ -81,17 +83,29 @@ def test_one_that_does_not_keeps_no_server(run, monkeypatch, caplog):
     run(until_disconnected, story)
 
 
-def test_one_whose_response_has_begun_may_go_on(run, monkeypatch):
+@pytest.mark.parametrize("begins", ["before", "meanwhile"])
+def test_one_whose_response_has_begun_may_go_on(run, monkeypatch, begins):
     monkeypatch.setattr(protocol, "_ARRIVAL_SECONDS", 0.02)
+    going = asyncio.Event()
+
+    async def application(scope, receive, send):
+        await going.wait()
+        await relay(scope, receive, send)
 
     async def story(server):
         client = await server.connect()
         request = post(b"hello")
         client.write(request[:-3])
+        while not server.state.tasks:
+            await asyncio.sleep(0)
+        if begins == "meanwhile":
+            server.shut_down()
+        going.set()
         await client.head()
-        server.shut_down()
+        if begins == "before":
+            server.shut_down()
         await asyncio.sleep(0.05)
         client.write(request[-3:])
         assert await client.rest() == b"3\r\nllo\r\n0\r\n\r\n"
 
-    run(relay, story)
+    run(application, story)

@@ -37,6 +37,21 @@ def test_one_that_waits_for_its_response_is_not(run):
     run(application, story, idle_seconds=0.05)
 
 
+def test_after_a_response_the_connection_is_open_for_as_long_as_before(run):
+    async def application(scope, receive, send):
+        if scope["method"] == "POST":
+            await asyncio.sleep(0.45)
+        await echo(scope, receive, send)
+
+    async def story(server):
+        client = await server.connect()
+        await client.ask(post(b"hello"))
+        await asyncio.sleep(0.2)
+        assert (await client.ask(GET))[1] == b"GET /a b c=d "
+
+    run(application, story, idle_seconds=0.3)
+
+
 def test_a_request_that_stops_arriving_is_ended(run):
     """RFC 9110, section 15.5.9."""
 
@@ -66,9 +81,11 @@ def test_one_that_goes_on_arriving_is_not(run):
 
 
 def test_one_that_nobody_waits_for_is_not(run):
-    """The application has not asked for its body, or has responded already."""
+    """The application does not ask for more of its body, or has responded already."""
 
     async def application(scope, receive, send):
+        await asyncio.sleep(0.15)
+        assert (await receive())["body"] == b"h"
         await asyncio.sleep(0.15)
         await relay(scope, receive, send)
 
@@ -76,7 +93,9 @@ def test_one_that_nobody_waits_for_is_not(run):
         client = await server.connect()
         client.write(post(b"hello", b"Expect: 100-continue")[:-5])
         assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
-        client.write(b"he")
+        client.write(b"h")
+        await asyncio.sleep(0.15)
+        client.write(b"e")
         await client.head()
         await asyncio.sleep(0.15)
         client.write(b"llo")
