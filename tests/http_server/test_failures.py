@@ -97,6 +97,22 @@ async def _breaks_off_late(scope, receive, send):
     raise ValueError
 
 
+def test_a_failure_after_the_response_is_only_logged(run, caplog):
+    async def application(scope, receive, send):
+        await reply(send, scope["method"].encode())
+        if scope["method"] == "GET":
+            raise ValueError
+
+    async def story(server):
+        client = await server.connect()
+        client.write(GET + POST + b"0\r\n\r\n")
+        assert [(await client.response())[1] for _ in range(2)] == [b"GET", b"POST"]
+
+    with caplog.at_level(logging.ERROR):
+        run(application, story)
+    assert "a request failed" in caplog.text
+
+
 def test_a_response_that_breaks_off_arrives_as_far_as_it_went(run):
     async def story(server):
         client = await server.connect()
