@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -41,6 +42,36 @@ def test_what_fails_in_the_waiting_thread_fails_there():
         return await name_of_thread()
 
     assert bridge.run(story()) == threading.current_thread().name
+
+
+@pytest.mark.slow  # a thread looks for the loop once a second
+@pytest.mark.parametrize("cancels", [True, False], ids=["canceling its tasks", "stopped"])
+def test_a_thread_does_not_wait_for_a_loop_that_has_ended(monkeypatch, cancels):
+    monkeypatch.setattr(bridge, "_crossing", None)
+    loop = asyncio.new_event_loop()
+    bridge.adopt(loop)
+    calls: list[Future] = []
+
+    async def wait_forever() -> None:
+        loop.stop()
+        await asyncio.Event().wait()
+
+    def cancel_all() -> None:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(tasks))
+
+    with ThreadPoolExecutor() as threads:
+        loop.call_soon(lambda: calls.append(threads.submit(bridge.run, wait_forever())))
+        loop.run_forever()
+        if cancels:
+            cancel_all()
+        with pytest.raises(DatabaseUnavailable):
+            calls[0].result(20)
+    if not cancels:
+        cancel_all()
+    loop.close()
 
 
 def test_a_task_that_outlives_its_caller_has_threads_too():
