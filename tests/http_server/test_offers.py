@@ -6,6 +6,7 @@ import pytest
 
 from tests.http_server.applications import (
     MEGABYTE,
+    body_of,
     echo,
     reply,
 )
@@ -74,6 +75,22 @@ def test_a_body_that_nobody_wants_is_not_asked_for(run):
         assert (await client.ask(GET))[0].startswith(b"HTTP/1.1 413 ")
 
     run(refuse, story)
+
+
+def test_nobody_is_told_to_go_on_within_a_response(run):
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": await body_of(receive)})
+
+    async def story(server):
+        client = await server.connect()
+        request = post(b"hello", b"Expect: 100-continue")
+        client.write(request[:-5])
+        assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+        client.write(b"hello")
+        assert await client.reader.readuntil(b"0\r\n\r\n") == b"5\r\nhello\r\n0\r\n\r\n"
+
+    run(application, story)
 
 
 @pytest.mark.parametrize("body", [b"", b"hello"])

@@ -18,7 +18,11 @@ def test_a_connection_serves_one_request_after_the_other(run):
     run(echo, story)
 
 
-def test_the_scope_says_who_asks_what(run):
+@pytest.mark.parametrize(
+    "target", [b"/x%2Fy?q", b"/x%2Fy?q#f", b"http://other/x%2Fy?q", b"HTTP://other/x%2Fy?q#f"]
+)
+def test_the_scope_says_who_asks_what(run, target):
+    host = b"X" if target.startswith(b"/") else b"other"
     seen = []
 
     async def application(scope, receive, send):
@@ -27,11 +31,11 @@ def test_the_scope_says_who_asks_what(run):
 
     async def story(server):
         client = await server.connect()
-        await client.ask(b"GET http://other/x%2Fy?q#f HTTP/1.1\r\nHost: X\r\nA: 1\r\na: 2\r\n\r\n")
+        await client.ask(b"GET " + target + b" HTTP/1.1\r\nHost: X\r\nA: 1\r\na: 2\r\n\r\n")
         [scope] = seen
         assert scope["path"] == "/x/y" and scope["raw_path"] == b"/x%2Fy"
         assert scope["query_string"] == b"q" and scope["http_version"] == "1.1"
-        assert scope["headers"] == [(b"host", b"other"), (b"a", b"1"), (b"a", b"2")]
+        assert scope["headers"] == [(b"host", host), (b"a", b"1"), (b"a", b"2")]
         assert scope["client"] == client.writer.get_extra_info("sockname")
         assert scope["server"] == client.writer.get_extra_info("peername")
 
