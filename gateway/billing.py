@@ -18,6 +18,8 @@ from usage.reports.reported_usage import UsageStatus
 # Nothing is billed for an answer with this status or a higher one, however it looks.
 _UNBILLED_FROM = 300
 _TOTALS = ("total_tokens", "tokens")
+# What the details of a usage call the tokens that these endpoints put out.
+_MEDIA_OUTPUTS = {"images": "image_tokens", "speech": "audio_tokens"}
 
 
 def outcome_of(
@@ -72,14 +74,15 @@ def _final_usage(plan: Plan, reading: Reading) -> dict[str, Any] | None:
         return None
     if plan.endpoint.has_answer and _total_alone(usage):
         return None
-    return _of_pictures(usage) if usage and plan.endpoint.name == "images" else usage
+    kind = _MEDIA_OUTPUTS.get(plan.endpoint.name)
+    return _with_output(usage, kind) if usage and kind else usage
 
 
-def _of_pictures(usage: dict[str, Any]) -> dict[str, Any]:
-    """Return the usage of pictures, whose whole output is one where nothing else is said."""
-    for kind in ("output_tokens", "completion_tokens"):
-        if usage.get(kind) and not usage.get(f"{kind}_details"):
-            return usage | {f"{kind}_details": {"image_tokens": usage[kind]}}
+def _with_output(usage: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return a usage whose whole output is of a kind, unless it divides the output itself."""
+    for name in ("output_tokens", "completion_tokens"):
+        if usage.get(name) and not usage.get(f"{name}_details"):
+            return usage | {f"{name}_details": {kind: usage[name]}}
     return usage
 
 

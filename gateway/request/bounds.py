@@ -46,6 +46,7 @@ _COUNTED_MEMBERS = frozenset(
 # What it holds some servers take for members of the request itself.
 _MERGED = "extra_body"
 _HEARING, _SPEAKING = "transcriptions", "speech"
+_MEDIA = {"images": "image", _SPEAKING: "audio"}  # what these endpoints put out
 # Upstreams explain tools to a model in words of their own: Anthropic in up to 530 tokens.
 _TOOLS_PROMPT = 1_000
 _MILLION = 1_000_000
@@ -222,8 +223,8 @@ def _count(prompt: Any) -> int:
 def _media(body: dict[str, Any], endpoint: Endpoint, *, has_audio: bool) -> set[str]:
     asked = body.get("modalities") or []
     kinds = {str(kind).casefold() for kind in (asked if isinstance(asked, list) else [asked])}
-    if endpoint.name == "images":
-        kinds.add("image")
+    if endpoint.name in _MEDIA:
+        kinds.add(_MEDIA[endpoint.name])
     media = {f"{kind}_output" for kind in kinds - {"text"}}
     return media | {"audio_input"} if has_audio else media
 

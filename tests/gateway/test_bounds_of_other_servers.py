@@ -153,6 +153,14 @@ def test_c02_what_is_paid_for_by_the_character_or_picture_is_refused(gateway, li
     assert_unbounded(gateway, IMAGES, {"model": "dall-e-3", "prompt": "a hat", "n": 10})
 
 
+def test_c02_speech_is_bounded_by_the_price_of_sound(gateway, limited, price):
+    price("silent-tts", input="1", output="2")
+    price("tts", input="1", output="2", audio_output="12")
+    sent = {"model": "tts", "input": "Hello", "stream_format": "sse"}
+    assert_unbounded(gateway, "/v1/audio/speech", {**sent, "model": "silent-tts"})
+    assert_bound(gateway, "/v1/audio/speech", sent, Decimal(5000 * 12 + size(sent)) / MILLION)
+
+
 SEARCHING = ["some-search-preview", "perplexity/sonar-pro", "gpt-4o-mini:online"]
 
 

@@ -567,6 +567,27 @@ def test_a12_audio_by_the_second(gateway, mock, format):
     assert row.cost_source == "unpriced"
 
 
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+def test_a12_speech_has_no_price_of_text(gateway, mock, is_stream):
+    """Its events state the output, and not that all of it is sound."""
+    custom_prices.save(
+        CustomPrice(provider="openai", model="gpt-4o-mini-tts", prices={"input": 1, "output": 2}),
+        origin=audit.of_command("setprice"),
+    )
+    usage = {"input_tokens": 14, "output_tokens": 101, "total_tokens": 115}
+    mock.script = reply({"audio": "UklGRg", "usage": usage})
+    if is_stream:
+        mock.script = stream(
+            event("speech.audio.delta", {"audio": "UklGRg"}),
+            event("speech.audio.done", {"usage": usage}),
+        )
+    body = {"model": "gpt-4o-mini-tts", "input": "Hello", "voice": "alloy", "stream_format": "sse"}
+    gateway.post("/v1/audio/speech", body)
+    row = gateway.row
+    assert counts(row) == ("settled", 14, 0, 101, 0)
+    assert (row.audio_output_tokens, row.cost_source) == (101, "unpriced")
+
+
 def test_a12_audio_without_usage_is_unknown(gateway, mock):
     mock.script = reply(b"hello", Content_Type="text/plain; charset=utf-8")
     answer = transcribe(gateway, response_format="text")
