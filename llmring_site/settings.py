@@ -138,6 +138,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = True  # plain names are served from the packages
 WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # but those of LLMRING_CORS_ORIGINS, as everywhere
 
 DATABASE_URL = env.secret_line("LLMRING_DATABASE_URL")
 DATABASE_SCHEMA = env.identifier("LLMRING_DATABASE_SCHEMA", "llmring")

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from core import reply_headers
 from tests.usage.calls import BOTH_WAYS, CALL
 
 SECURITY = {
@@ -88,6 +89,17 @@ def test_browsers_of_any_origin_may_call_and_read_our_headers(api):
     assert "x-api-key" in response["Access-Control-Allow-Headers"].lower()
     exposed = api.get("/health", HTTP_ORIGIN="https://app.test")["Access-Control-Expose-Headers"]
     assert {"ETag", "X-RateLimit-Limit", "X-Request-ID"} <= set(exposed.split(", "))
+
+
+@pytest.mark.parametrize("path", ["/health", "/registry", "/docs", "/static/core/lists.css", "/x"])
+def test_other_origins_read_nothing_where_some_are_named(anonymous, settings, path):
+    settings.CORS_ALLOW_ALL_ORIGINS = False
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.test"]
+    reply_headers.forget()
+    for origin, allowed in [("https://app.test", "https://app.test"), ("https://evil.test", None)]:
+        with closing(anonymous.get(path, HTTP_ORIGIN=origin)) as response:
+            assert response.headers.get("Access-Control-Allow-Origin") == allowed
+    reply_headers.forget()
 
 
 def test_body_over_the_limit_is_refused(api, settings):
