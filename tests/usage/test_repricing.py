@@ -15,8 +15,9 @@ UNLISTED = {**CALL, "model": "gpt-4o-maxi"}
 
 
 def reprice(*arguments: str) -> str:
-    out = StringIO()
-    call_command("repricelogs", "--from", "2026-01-01", *arguments, stdout=out, stderr=StringIO())
+    out, progress = StringIO(), StringIO()
+    call_command("repricelogs", "--from", "2026-01-01", *arguments, stdout=out, stderr=progress)
+    assert progress.getvalue() == ""  # which is for terminals
     return out.getvalue()
 
 

@@ -52,7 +52,10 @@ class Command(BaseCommand):
         self.stdout.write(f"{checked} logs checked, {count} {verb}, by {plain(total)} USD in all")
 
     def _with_progress(self, steps: Iterable[Repriced], total: int) -> Iterator[Repriced]:
-        with Progress(console=Console(file=self.stderr, force_terminal=None)) as progress:
+        console = Console(file=self.stderr, force_terminal=None)
+        # Elsewhere each project would leave a line, in a log or a mail of cron.
+        disable = not self.stderr.isatty()
+        with Progress(console=console, transient=True, disable=disable) as progress:
             yield from progress.track(steps, total=total, description="repricing")
 
 
