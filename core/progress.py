@@ -1,19 +1,26 @@
 """Progress of long commands, shown while they run and gone afterwards."""
 
 from collections.abc import Iterable
-from typing import TextIO
 
+from django.core.management.base import OutputWrapper
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
-def count(batches: Iterable[int], *, what: str, file: TextIO) -> int:
+def display(*columns: ProgressColumn, stream: OutputWrapper) -> Progress:
+    """Return a progress bar, or what the columns show; nothing outside a terminal.
+
+    There it would leave lines behind, in a log or a mail of cron.
+    """
+    console = Console(file=stream._out)  # the wrapper adds line ends
+    return Progress(*columns, console=console, transient=True, disable=not stream.isatty())
+
+
+def count(batches: Iterable[int], *, what: str, stream: OutputWrapper) -> int:
     """Return the sum of the batches, shown as it grows: a number of `what`."""
     total = 0
-    columns = SpinnerColumn(), TextColumn(f"{{task.completed}} {what}")
-    with Progress(
-        *columns, TimeElapsedColumn(), console=Console(file=file), transient=True
-    ) as progress:
+    text = TextColumn(f"{{task.completed}} {what}")
+    with display(SpinnerColumn(), text, TimeElapsedColumn(), stream=stream) as progress:
         task = progress.add_task("", total=None)
         for size in batches:
             total += size

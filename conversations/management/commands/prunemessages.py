@@ -22,7 +22,7 @@ class Command(BaseCommand):
         if dry_run:
             return _older(retention.count_old(days, now=now), days)
         deleted = progress.count(
-            retention.prune(days, now=now), what="messages deleted", file=self.stderr._out
+            retention.prune(days, now=now), what="messages deleted", stream=self.stderr
         )
         return f"{_older(deleted, days)} deleted"
 

@@ -1,11 +1,11 @@
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from accounts import audit
 from accounts.management.projects import named_project
 from accounts.models import Project
 from accounts.projects import archive_project
+from core import progress
 from core.terminals import printable
 from gateway.models import Call, CallState
 from llmring_site.project_deletion import BATCH, count_rows, delete_rows
@@ -49,12 +49,11 @@ class Command(BaseCommand):
     def _delete(self, project: Project, batch: int, total: int) -> int:
         deleted = 0
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-        console = Console(file=self.stderr._out)
-        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-            task = progress.add_task("", total=total + 1)
+        with progress.display(*columns, TimeElapsedColumn(), stream=self.stderr) as shown:
+            task = shown.add_task("", total=total + 1)
             for table, rows in delete_rows(project, batch=batch):
                 deleted += rows
-                progress.update(task, advance=rows, description=table)
+                shown.update(task, advance=rows, description=table)
         return deleted - 1  # the project's own row is not one of its rows
 
 

@@ -3,13 +3,12 @@ from pathlib import Path
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.progress import Progress
 
 from accounts import audit, keys
 from accounts.management.projects import named_project
 from accounts.models import ApiKey
 from conversations.models import Conversation
+from core import progress
 from core.scoping import Caller
 from core.terminals import printable
 from gateway.models import Token
@@ -48,10 +47,9 @@ class Command(BaseCommand):
             )
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror}") from None
-        console = Console(file=self.stderr, force_terminal=None)
-        with source, Progress(console=console) as progress:
-            task = progress.add_task(file.name, total=file.stat().st_size)
-            rows = enumerate(read(_lines(source, progress, task)), start=1)
+        with source, progress.display(stream=self.stderr) as shown:
+            task = shown.add_task(file.name, total=file.stat().st_size)
+            rows = enumerate(read(_lines(source, shown, task)), start=1)
             while chunk := list(itertools.islice(rows, _CHUNK_ROWS)):
                 logs = []
                 for number, row in chunk:
@@ -59,7 +57,7 @@ class Command(BaseCommand):
                         logs.append(importer.parse(row))
                     except imports.BadRow as error:
                         bad += 1
-                        progress.console.print(
+                        shown.console.print(
                             f"row {number} skipped: {printable(error)}", markup=False
                         )
                 new = importer.store(logs)
@@ -70,10 +68,10 @@ class Command(BaseCommand):
             raise CommandError(f"{bad} rows could not be imported", returncode=1)
 
 
-def _lines(source, progress, task):
+def _lines(source, shown, task):
     """Yield the file's lines; the progress bar advances by their bytes."""
     for line in source:
-        progress.advance(task, len(line.encode(errors="surrogateescape")))
+        shown.advance(task, len(line.encode(errors="surrogateescape")))
         yield line
 
 

@@ -16,6 +16,6 @@ class Command(BaseCommand):
         if dry_run:
             return f"{retention.count_old(now=now)} logs are past their tiers' retention"
         deleted = progress.count(
-            retention.enforce(now=now), what="logs deleted", file=self.stderr._out
+            retention.enforce(now=now), what="logs deleted", stream=self.stderr
         )
         return f"{deleted} logs deleted that were past their tiers' retention"

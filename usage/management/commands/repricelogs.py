@@ -4,12 +4,10 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.progress import Progress
 
 from accounts.management.projects import named_project
 from accounts.models import Project
-from core import parsing
+from core import parsing, progress
 from core.errors import InvalidInput
 from core.json_writer import plain
 from core.terminals import printable
@@ -52,11 +50,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{checked} logs checked, {count} {verb}, by {plain(total)} USD in all")
 
     def _with_progress(self, steps: Iterable[Repriced], total: int) -> Iterator[Repriced]:
-        console = Console(file=self.stderr, force_terminal=None)
-        # Elsewhere each project would leave a line, in a log or a mail of cron.
-        disable = not self.stderr.isatty()
-        with Progress(console=console, transient=True, disable=disable) as progress:
-            yield from progress.track(steps, total=total, description="repricing")
+        with progress.display(stream=self.stderr) as shown:
+            yield from shown.track(steps, total=total, description="repricing")
 
 
 def _window(start: str, end: str | None) -> Window:
