@@ -187,8 +187,12 @@ def test_error_headers_are_sent():
     assert Exchange("GET", "/fail").run().headers["retry-after"] == "7"
 
 
-def test_invalid_body_is_422_and_names_the_member():
-    (entry,) = Exchange("POST", "/notes", b"{}").run().body["detail"]
+@pytest.mark.parametrize("body", [b"{}", b'{"padding": "%b"}' % (b"x" * 100_000)])
+def test_invalid_body_is_422_and_names_the_member(body):
+    """A large one is read in a thread."""
+    reply = Exchange("POST", "/notes", body).run()
+    (entry,) = reply.body["detail"]
+    assert reply.status == 422
     assert (entry["type"], entry["loc"]) == ("missing", ["body", "text"])
 
 
@@ -265,7 +269,8 @@ def test_bodies_that_cannot_be_read_are_refused(exchange, status):
 
 
 def test_client_that_leaves_while_it_sends_gets_nothing():
-    assert Exchange("POST", "/notes", b"{", b"}", gone=True).run().sent == []
+    exchange = Exchange("POST", "/notes", b"{", b"}", gone=True).run()
+    assert exchange.sent == [] and not exchange.left
 
 
 def test_foreign_hosts_are_refused(settings):

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from tests.http_server.applications import (
+    body_of,
     echo,
     relay,
+    reply,
     until_disconnected,
 )
 from tests.http_server.server import GET, post
@@ -25,13 +27,19 @@ def test_a_connection_that_asks_for_nothing_is_closed(run, sent):
 
 
 def test_one_that_waits_for_its_response_is_not(run):
+    """Also while the application watches whether its client goes, as the gateway does."""
+
     async def application(scope, receive, send):
+        body = await body_of(receive)
+        watching = asyncio.ensure_future(receive())
         await asyncio.sleep(0.2)
-        await echo(scope, receive, send)
+        assert not watching.done()
+        await reply(send, body)
 
     async def story(server):
         client = await server.connect()
-        assert (await client.ask(post(b"hello")))[1] == b"POST /p  hello"
+        for _ in range(2):
+            assert (await client.ask(post(b"hello")))[1] == b"hello"
         assert await client.rest() == b""
 
     run(application, story, idle_seconds=0.05)
@@ -47,7 +55,11 @@ def test_after_a_response_the_connection_is_open_for_as_long_as_before(run):
         client = await server.connect()
         await client.ask(post(b"hello"))
         await asyncio.sleep(0.2)
-        assert (await client.ask(GET))[1] == b"GET /a b c=d "
+        await client.ask(GET)
+        await asyncio.sleep(0.2)
+        client.write(GET[:9])
+        await asyncio.sleep(0.2)  # from its beginning on, a request has as long, too
+        assert (await client.ask(GET[9:]))[1] == b"GET /a b c=d "
 
     run(application, story, idle_seconds=0.3)
 
