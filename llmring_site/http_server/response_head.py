@@ -37,8 +37,8 @@ def response_head(
     """Return the head of a response.
 
     `may_have_body` is false for HEAD, `may_be_chunked` for HTTP/1.0: there, a body without
-    a stated length lasts to the end of the connection. Raises ValueError for a header that
-    would corrupt the message.
+    a stated length lasts to the end of the connection, which is never kept alive. Raises
+    ValueError for a header that would corrupt the message.
     """
     length: int | None = None
     says_close = False
@@ -55,12 +55,9 @@ def response_head(
     if _NO_VALUE.search(b"".join(values)):
         raise ValueError("a header's value has a control character")
     has_body = may_have_body and status not in (204, 304)
-    is_unbounded = has_body and length is None
-    is_chunked = is_unbounded and may_be_chunked
+    is_chunked = has_body and length is None and may_be_chunked
     if is_chunked:
         lines.append(_CHUNKED)
-    elif is_unbounded:
-        keeps_alive = False
     if not keeps_alive and not says_close:
         lines.append(_CLOSE)
     lines.append(b"\r\n")

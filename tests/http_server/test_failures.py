@@ -101,7 +101,7 @@ def test_a_failure_after_the_response_is_only_logged(run, caplog):
     async def application(scope, receive, send):
         await reply(send, scope["method"].encode())
         if scope["method"] == "GET":
-            raise ValueError
+            await send({"type": "http.response.body", "body": b"more"})
 
     async def story(server):
         client = await server.connect()
