@@ -159,8 +159,7 @@ class HttpProtocol(asyncio.Protocol):
             self._close()
             return
         self._cycle.keeps_alive = False
-        if self._cycle.is_arriving:
-            self._loop.call_later(_ARRIVAL_SECONDS, self._refuse_arriving)
+        self._loop.call_later(_ARRIVAL_SECONDS, self._refuse_arriving)
 
     def _refuse_arriving(self) -> None:
         """Refuse a request that has not arrived in time; a response that has begun goes on."""
