@@ -58,8 +58,9 @@ class RequestMiddleware:
                 response["X-Correlation-ID"] = correlation_id
             for name, value in noted(request).items():
                 response.setdefault(name, value)
-            # A 304 could only state the length of the 200, which is unknown.
-            if not response.streaming and response.status_code != 304:
+            # A 304 could only state the length of the 200, which is unknown; a 204 must state none
+            # (RFC 9110, section 8.6).
+            if not response.streaming and response.status_code not in (204, 304):
                 response.setdefault("Content-Length", str(len(response.content)))
             if response.status_code != 405 and request.method != "OPTIONS":
                 del response["Allow"]  # which DRF adds to every reply

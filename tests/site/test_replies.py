@@ -20,6 +20,16 @@ def test_unknown_path_is_not_found_in_json(anonymous):
     assert anonymous.get("/api/v1/no/such/path").content == b'{"detail":"Not Found"}'
 
 
+def test_a_reply_without_content_states_no_length(api, settings):
+    """RFC 9110, section 8.6."""
+    settings.MANAGEMENT_TOKEN = "a management token of thirty-two letters"
+    bearer = {"HTTP_AUTHORIZATION": f"Bearer {settings.MANAGEMENT_TOKEN}", "HTTP_X_API_KEY": ""}
+    project = api.send("POST", "/manage/projects", {"name": "p"}, expect=201, **bearer)
+    response = api.delete(f"/manage/projects/{project['id']}", **bearer)
+    assert (response.status_code, response.content) == (204, b"")
+    assert not response.has_header("Content-Length")
+
+
 def test_wrong_method_says_which_are_allowed(api):
     response = api.post("/api/v1/stats")
     assert (response.status_code, response.json()) == (405, {"detail": "Method Not Allowed"})
