@@ -68,8 +68,8 @@ _of_prepared = lru_cache(maxsize=4)(_compress)
 
 
 def weak(etag: str) -> str:
-    """Return the tag as a weak one, for the same content in another coding."""
-    return etag if etag.startswith("W/") else f"W/{etag}"
+    """Return a strong tag as a weak one, for the same content in another coding."""
+    return f"W/{etag}"
 
 
 class CompressionMiddleware:
@@ -92,7 +92,6 @@ class CompressionMiddleware:
             has_tag = response.has_header("ETag")
             response.content = compress(response.content, is_prepared=has_tag)
             response["Content-Encoding"] = "gzip"
-            response["Content-Length"] = str(len(response.content))
             if has_tag:
                 response["ETag"] = weak(response["ETag"])
         return response

@@ -38,7 +38,7 @@ def _shortened(tags: str, etag: str) -> str:
     """Return a list of entity tags; of a very long one, of its rest only those like this one."""
     parts = tags.split(",")
     first, rest = parts[:_MAX_TAGS], parts[_MAX_TAGS:]
-    return ",".join([*first, *{tag for tag in rest if etag.removeprefix("W/") in tag}])
+    return ",".join([*first, *{tag for tag in rest if etag in tag}])
 
 
 def not_modified(request: ConditionalRequest, headers: Mapping[str, str]) -> HttpResponse | None:

@@ -130,13 +130,12 @@ def test_d1_pages_and_large_json_are_compressed(server):
     assert "Content-Encoding" not in get(server, "/", Accept_Encoding="gzip").headers
 
 
-def test_d1_registry_is_revalidated_in_either_coding(server):
-    plain, coded = (
-        get(server, "/registry.json", Accept_Encoding=accepted) for accepted in ("br", "gzip")
-    )
+@pytest.mark.parametrize("path", ["/registry", "/registry?providers=openai"], ids=["edge", "view"])
+def test_d1_registry_is_revalidated_in_either_coding(server, path):
+    plain, coded = (get(server, path, Accept_Encoding=accepted) for accepted in ("br", "gzip"))
     assert coded.headers["ETag"] == f"W/{plain.headers['ETag']}"
     for reply in (plain, coded):
-        again = get(server, "/registry.json", If_None_Match=reply.headers["ETag"])
+        again = get(server, path, If_None_Match=reply.headers["ETag"])
         assert again.status_code == 304
 
 
