@@ -118,7 +118,7 @@ def _resolve(host: str, port: int, timeout: float) -> list[tuple]:
         case [OSError() as error]:
             raise error
         case [UnicodeError() as error]:
-            raise socket.gaierror(str(error)) from error
+            raise socket.gaierror(socket.EAI_NONAME, str(error)) from error
     return outcome[0]
 
 

@@ -203,7 +203,9 @@ class Session:
             result = self._ask(method, {**params, **answers}, **options)
             if not self.is_modern or result.get("resultType", "complete") == "complete":
                 return result
-            if result["resultType"] != "input_required" or result.get("inputRequests"):
+            if result["resultType"] != "input_required":
+                raise ProtocolViolation("The MCP server's result has a type that is not known here")
+            if result.get("inputRequests"):
                 break
             time.sleep(remaining(_RETRY_SECONDS))
             state = result.get("requestState")

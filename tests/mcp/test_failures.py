@@ -183,6 +183,13 @@ def no_gzip(connection, message, headers):
     connection.sendall(answer(b"{}", **coded))
 
 
+def result_of(**members):
+    def send(connection, message, headers):
+        connection.sendall(result(message, members))
+
+    return send
+
+
 FAILURES = {
     "hangs": (hang, "timeout", "in time"),
     "sends a stream without a word": (silent_stream, "timeout", "in time"),
@@ -194,6 +201,12 @@ FAILURES = {
     "sends a list": (page(b"[]", "application/json"), "protocol", "JSON-RPC"),
     "sends an empty object": (page(b"{}", "application/json"), "protocol", "no result"),
     "answers another request": (of_another, "protocol", "another request"),
+    "asks a person": (
+        result_of(resultType="input_required", inputRequests={"a": {"method": "roots/list"}}),
+        "refused",
+        "asks for a person's or a model's input",
+    ),
+    "starts a task": (result_of(resultType="task", taskId="t"), "protocol", "a type"),
     "sends no gzip": (no_gzip, "protocol", "ContentDecodingError"),
     "sends a million lists": (
         page(b'{"a":[' + b"[]," * 1_000_000 + b"0]}", "application/json"),
@@ -320,9 +333,19 @@ def test_failing_refresh_says_why_and_leaves_what_is_stored(api, register, setti
     assert [tool["name"] for tool in api.read("/api/v1/mcp/tools")] == ["kept"]
 
 
-def test_unreachable_server_is_reported(api, server):
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://localhost:9/mcp", "Connection refused"),
+        (f"http://{'a' * 64}.example/mcp", "too long"),
+    ],
+    ids=["closed port", "no name"],
+)
+def test_unreachable_server_is_reported(api, register, url, reason):
+    server = register(url=url)
     reply = api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh", expect=502)
-    assert reply == {"detail": "The MCP server was not reached: Connection refused"}
+    assert reply["detail"].startswith("The MCP server was not reached: ")
+    assert reason in reply["detail"]
     assert Server.objects.get().reachable is False
 
 
@@ -466,17 +489,29 @@ def test_empty_cursor_is_a_cursor_unless_the_server_refuses_it(api, register, pa
     assert (reply["server"]["reachable"], reply["server"]["last_error"]) == (True, "")
 
 
-def test_server_that_only_asks_again_is_given_up(execute, settings):
-    settings.MCP_TIMEOUT = 0.3
+@pytest.mark.parametrize("state", [{"requestState": "s"}, {}], ids=["state", "no state"])
+def test_server_that_asks_again_is_sent_what_it_wants_back(execute, state):
+    def again_once(connection, message, headers):
+        asked_again = {"resultType": "input_required", **state}
+        done = {"resultType": "complete", "content": []}
+        is_first = len(server.sent("tools/call")) == 1
+        connection.sendall(result(message, asked_again if is_first else done))
 
-    def again(connection, message, headers):
-        connection.sendall(result(message, {"resultType": "input_required", "requestState": "s"}))
+    with scripted(again_once) as server:
+        assert execute(server)["error"] is None
+        first, second = (call["params"] for call in server.sent("tools/call"))
+    for params in (first, second):
+        params["_meta"].pop("progressToken")  # the id of the request
+    assert second == {**first, **state}
 
-    with scripted(again) as server:
+
+def test_server_that_only_asks_again_is_given_up(execute, monkeypatch):
+    monkeypatch.setattr("mcp.client.session._RETRY_SECONDS", 0.001)
+    with scripted(result_of(resultType="input_required", requestState="s")) as server:
         reply = execute(server)
         states = [call["params"].get("requestState") for call in server.sent("tools/call")]
-    assert reply["error_kind"] in ("refused", "timeout")
-    assert states[:2] == [None, "s"]
+    assert reply["error_kind"] == "refused"
+    assert states == [None, *["s"] * 9]
 
 
 @pytest.mark.usefixtures("transactional_db")

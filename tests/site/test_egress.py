@@ -104,6 +104,27 @@ def test_forbidden_addresses_of_a_name_are_passed_over(monkeypatch):
         assert call(f"http://mixed.example:{port}/") == b"hello"
 
 
+def test_address_that_refuses_is_passed_over(monkeypatch):
+    with listening(ok) as port:
+        resolve(monkeypatch, "127.0.0.2", "127.0.0.1")
+        assert call(f"http://two.example:{port}/") == b"hello"
+        resolve(monkeypatch, "127.0.0.2")
+        with pytest.raises(requests.ConnectionError, match="refused"):
+            call(f"http://one.example:{port}/")
+
+
+def unknown_name(*args, **options):
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+def test_name_that_is_not_known_is_reported(monkeypatch):
+    with pytest.raises(requests.ConnectionError, match="label"):
+        call(f"http://{'a' * 64}.example/")
+    monkeypatch.setattr(socket, "getaddrinfo", unknown_name)
+    with pytest.raises(requests.ConnectionError, match="not known"):
+        call("http://unknown.example/")
+
+
 def test_address_that_was_checked_is_the_one_that_is_called(monkeypatch):
     """A name that changes its address between check and call has nothing to change: one look-up."""
     with listening(ok) as port:
