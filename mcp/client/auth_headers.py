@@ -101,7 +101,7 @@ def fetch_token(config: dict) -> tuple[str, float]:
         answer = orjson.loads(body)
         token, seconds = answer["access_token"], answer.get("expires_in")
         seconds = _DEFAULT_LIFETIME_SECONDS if seconds is None else float(seconds)
-        if isinstance(token, str) and token.isascii() and token.isprintable() and seconds >= 0:
+        if isinstance(token, str) and token.isascii() and token.isprintable():
             return token, seconds
     except (ValueError, TypeError, KeyError):
         pass

@@ -70,9 +70,7 @@ def _open(target: Target) -> Session:
             return _open_http(target)
         case "sse":
             return _negotiate(sse.connect(_http(target)), versions=protocol.HANDSHAKE_VERSIONS)
-        case "stdio":
-            return _open_stdio(target)
-    raise Refused(f"Calling MCP servers over {target.transport} is not supported")
+    return _open_stdio(target)  # websocket is refused before, as are commands that are not listed
 
 
 def _http(target: Target) -> HttpTransport:

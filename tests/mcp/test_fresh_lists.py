@@ -176,6 +176,36 @@ def test_notice_in_the_stream_of_an_answer_is_followed(api, register):
     assert active() == ["new"]
 
 
+def test_other_notices_refresh_nothing(api, register):
+    def call(connection, message, head):
+        methods = ("notifications/message", "list_changed", 5)
+        notices = [event({"jsonrpc": "2.0", "method": each}) for each in methods]
+        answer = event({"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}})
+        connection.sendall(STREAM + b"\r\n" + b"".join(notices) + answer)
+        connection.close()
+
+    with scripted(call, **{"tools/list": OLD}) as server:
+        id = register(url=server.url)["id"]
+        tool = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"][0]["id"]
+        reply = api.send("POST", f"/api/v1/mcp/tools/{tool}/execute", {"input": {}})
+        assert reply["output"] == {"content": []}
+        background_refresh.mark_changed()
+        assert background_refresh.refresh_due(timezone.now() + SOON) is False
+
+
+def test_notice_before_the_session_is_agreed_is_no_harm(api, register):
+    def discover(connection, message, head):
+        notice = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": DISCOVERED}
+        connection.sendall(STREAM + b"\r\n" + event(notice) + event(answer))
+        connection.close()
+
+    with scripted(None, **{"server/discover": discover, "tools/list": OLD}) as server:
+        id = register(url=server.url)["id"]
+        tools = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"]
+    assert [tool["name"] for tool in tools] == ["old"]
+
+
 def test_unknown_tool_is_looked_for_once(api, peer, register, found, ask):
     id = register(url=peer.url)["id"]
     api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")

@@ -191,6 +191,18 @@ def test_odd_tool_that_a_client_stored_is_offered_as_well(api, register, found, 
         assert len(found("tools/list", version)["tools"]) == (name not in REFUSED)
 
 
+def test_odd_item_that_a_client_stored_is_left_out(api, server, found):
+    odd = {"type": "string", "x-mcp-header": "no header"}
+    lists = {
+        "tools": [*GOOD["tools/list"]["tools"], schema(properties={"a": odd})],
+        "resources": [*GOOD["resources/list"]["resources"], RESOURCES["uri is no address"][0]],
+    }
+    api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh", lists)
+    for version in REVISIONS:
+        assert [each["name"] for each in found("tools/list", version)["tools"]] == ["calc__add"]
+        assert [each["name"] for each in found("resources/list", version)["resources"]] == ["good"]
+
+
 @pytest.fixture
 def twenty_odd_servers(api, register):
     """Servers with all the odd items, and a good one that can be called."""

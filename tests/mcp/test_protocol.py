@@ -116,10 +116,12 @@ def test_every_request_of_the_revisions_with_handshake_is_a_valid_one(version):
         if "id" in message:
             methods.validate_client_request(message["method"], version, message["params"])
             assert message["params"].get("_meta", {}).keys() <= {"progressToken"}
-        if message.get("method") != "initialize":
+        if message.get("method") == "initialize":
+            assert "mcp-protocol-version" not in headers
+        else:
             assert headers["mcp-protocol-version"] == version
             assert headers["mcp-session-id"] == "s1"
-            assert "mcp-method" not in headers
+        assert "mcp-method" not in headers
 
 
 def test_known_revision_saves_the_probe():
@@ -139,6 +141,23 @@ def test_server_of_an_unknown_revision_only_is_reported(api, register):
     initialized = {**INITIALIZED, "protocolVersion": "1999-01-01"}
     others = {"server/discover": refuse(-32601), "initialize": initialized}
     with scripted(answered(DONE), **others) as server:
+        id = register(url=server.url)["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+    assert "no revision" in reply["detail"]
+
+
+def refuse_discovery(connection, message, head):
+    inner = {"code": -32022, "message": "no", "data": {"supported": ["2099-01-01"]}}
+    connection.sendall(as_json({"jsonrpc": "2.0", "id": message["id"], "error": inner}))
+
+
+@pytest.mark.parametrize(
+    "discovery",
+    [{**DISCOVERED, "supportedVersions": ["2099-01-01"]}, refuse_discovery],
+    ids=["discovered", "refused"],
+)
+def test_server_of_later_revisions_only_is_reported(api, register, discovery):
+    with scripted(answered(DONE), **{"server/discover": discovery}) as server:
         id = register(url=server.url)["id"]
         reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
     assert "no revision" in reply["detail"]
@@ -291,6 +310,13 @@ def test_credentials_go_with_every_call(config, header, value):
     assert {headers[header] for _, headers, _ in server.requests} == {value}
 
 
+def test_server_without_credentials_gets_none():
+    with scripted(answered(DONE)) as server:
+        session = open_session(target(server.url, {"type": "none"}))
+        assert session.call_tool("t", {}) == DONE
+    assert all("authorization" not in headers for _, headers, _ in server.requests)
+
+
 def test_credentials_sealed_under_a_lost_key_make_no_call(api, register):
     with scripted(answered(DONE)) as server:
         id = register(url=server.url)["id"]
@@ -354,7 +380,8 @@ def test_oauth_token_is_renewed_before_it_ends_and_when_it_is_refused():
         else:
             connection.sendall(result(message, DONE))
 
-    for seconds, used in ((0, ["bearer t1", "bearer t2", "bearer t3"]), (3600, ["bearer t1"] * 2)):
+    renewed = ["bearer t1", "bearer t2", "bearer t3"]
+    for seconds, used in ((0, renewed), (-1, renewed), (3600, ["bearer t1"] * 2)):
         tokens = TokenServer(seconds)
         with (
             listening(tokens) as port,
@@ -371,4 +398,23 @@ def test_token_server_that_gives_none_is_reported(api, register, status):
         id = register(url=server.url, auth_config=oauth(port))["id"]
         reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
     assert reply == {"detail": f"The token server answered with status {status[:3]}"}
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"<html>", b"[]", b"{}", b'{"access_token":5}', b'{"access_token":"\\n"}'),
+        '{"access_token":"é"}'.encode(),
+    ],
+)
+def test_token_server_without_a_token_is_reported(api, register, body):
+    def serve(connection):
+        request_of(connection)
+        connection.sendall(answer(body))
+
+    with listening(serve) as port, scripted(answered(DONE)) as server:
+        id = register(url=server.url, auth_config=oauth(port))["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+    assert reply == {"detail": "The token server's answer has no token"}
     assert server.requests == []

@@ -27,8 +27,11 @@ DONE = RESULTS["tools/call"]
 ENDPOINT = STREAM + b"\r\nevent: endpoint\ndata: /messages\n\n"
 ACCEPTED = answer(b"", status="202 Accepted")
 REFUSALS = {
+    "bad request": answer(b"", status="400 Bad Request"),
     "not found": answer(b"", status="404 Not Found"),
     "method not allowed": answer(b"", status="405 Method Not Allowed"),
+    "not acceptable": answer(b"", status="406 Not Acceptable"),
+    "unsupported type": answer(b"", status="415 Unsupported Media Type"),
     "stream for any method": ENDPOINT,
 }
 
@@ -65,6 +68,18 @@ def test_older_transport_is_found(api, register, settings, url):
     path = f"/api/v1/mcp/tools/{reply['tools'][0]['id']}/execute"
     done = api.send("POST", path, {"input": {}})
     assert done["output"]["content"][0]["text"] == "done"
+
+
+def test_address_of_neither_transport_is_reported(api, register):
+    def serve(connection) -> None:
+        while asked := request_of(connection):
+            status = "404 No" if asked.startswith(b"POST") else "410 No"
+            connection.sendall(answer(b"", status=status))
+
+    with listening(serve) as port:
+        id = register(url=f"http://127.0.0.1:{port}/")["id"]
+        reply = api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+    assert reply == {"detail": "The MCP server answered with status 404"}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -115,11 +116,14 @@ def test_command_that_answers_is_not_started_again(api, register, listed, way, m
     assert listed.starts() == 1
 
 
-def test_command_that_always_ends_is_reported(api, register, listed):
-    listed("pass")
-    url = shlex.join([sys.executable, "-c", "raise SystemExit(3)"])
-    server = register(transport_type="stdio", url=url)
-    api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh", expect=400)
+@pytest.mark.parametrize(("legacy", "starts"), [(False, 2), (True, 1)])
+def test_command_that_always_ends_is_reported(api, register, listed, legacy, starts):
+    server = register(transport_type="stdio", url=listed("sys.exit(3)"), legacy=legacy)
+    script = Path(shlex.split(server["url"])[1])
+    script.write_text(script.read_text().replace('answer(message["id"], agreed)', "sys.exit(3)"))
+    reply = api.send("POST", f"/api/v1/mcp/servers/{server['id']}/refresh", expect=502)
+    assert "ended" in reply["detail"]
+    assert listed.starts() == starts
 
 
 @pytest.mark.peers
