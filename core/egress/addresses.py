@@ -31,7 +31,7 @@ def is_permitted(address: str, *, private: bool) -> bool:
 def _is_permitted(ip: IPv4Address | IPv6Address, private: bool) -> bool:
     if any(ip in network for network in _METADATA) or ip.is_multicast:
         return False
-    if isinstance(ip, IPv6Address) and _inside(ip):
+    if _inside(ip):
         return True  # the IPv4 address decides
     if private:
         return not ip.is_reserved or ip.is_loopback

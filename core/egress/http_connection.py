@@ -100,7 +100,6 @@ class HttpConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection at once."""
-        self._stop_upload()
         self._transport.abort()
 
     def pause_reading(self) -> None:
@@ -131,11 +130,6 @@ class HttpConnection(asyncio.Protocol):
                 self._transport.write(b"0\r\n\r\n")
         except Exception as error:  # whatever keeps the body from coming
             self._break(f"the request's body ended early: {type(error).__name__}", BodyFailed)
-
-    def _stop_upload(self) -> None:
-        if self._upload is not None:
-            self._upload.cancel()
-            self._upload = None
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()
@@ -182,7 +176,8 @@ class HttpConnection(asyncio.Protocol):
             self._answer.offer()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._stop_upload()
+        if self._upload is not None:
+            self._upload.cancel()
         self.resume_writing()
         self._lost(self)
         answer, self._answer = self._answer, None
@@ -255,7 +250,6 @@ class HttpConnection(asyncio.Protocol):
             self.abort()
         elif self._is_kept:
             self._upload = None
-            self.resume_reading()
             self._free_since = self._loop.time()
             self._freed(self)
         else:

@@ -39,6 +39,22 @@ def test_a_request_is_sent_as_it_is_given(run):
     run(story)
 
 
+NONE = ["Content-Length: 0"]
+
+
+@pytest.mark.parametrize(("method", "length"), [("POST", NONE), ("DELETE", NONE), ("GET", [])])
+def test_a_request_without_a_body_says_so_where_one_is_expected(run, method, length):
+    async def story(client, server):
+        asked = asyncio.ensure_future(client.send(method, server.url, [], connect_seconds=5))
+        head, (_, writer) = await server.request()
+        host = f"Host: {server.url.removeprefix('http://')}"
+        assert head.decode() == "\r\n".join([f"{method} / HTTP/1.1", host, *length, "", ""])
+        writer.write(HELLO)
+        assert (await asked).header(b"x-other") == ""
+
+    run(story)
+
+
 def test_a_connection_is_used_again_after_a_whole_answer(run):
     async def story(client, server):
         asked = get(client, server)

@@ -7,11 +7,13 @@ import subprocess
 
 import pytest
 
+from core.egress import http_client
 from core.egress.http_client import Unreachable
 from tests.http_client.peer import (
     HELLO,
     MEGABYTE,
     OK,
+    answered,
     begun,
     body_of,
     ended,
@@ -74,6 +76,21 @@ def certificate(tmp_path):
     return certificate, context
 
 
+def test_certificates_may_be_in_a_directory(run, certificate, settings, tmp_path):
+    """As OpenSSL has them: files that are named by the hash of the subject."""
+    command = ["openssl", "x509", "-noout", "-subject_hash", "-in", str(certificate[0])]
+    name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    directory = tmp_path / "certificates"
+    directory.mkdir()
+    shutil.copy(certificate[0], directory / f"{name}.0")
+    settings.CA_BUNDLE = str(directory)
+
+    async def story(client, server):
+        assert await body_of(await answered(client, server, HELLO)) == b"hello"
+
+    run(story, certificate[1])
+
+
 def test_streams_pass_over_tls(run, certificate, settings):
     settings.CA_BUNDLE = str(certificate[0])
 
@@ -115,6 +132,36 @@ def test_a_server_that_speaks_no_tls_is_unreachable(run):
         writer.write(HELLO)
         with pytest.raises(Unreachable):
             await asked
+
+    run(story)
+
+
+def test_an_idle_connection_is_closed_before_its_server_would_close_it(run, monkeypatch):
+    monkeypatch.setattr(http_client, "KEEP_ALIVE_SECONDS", 0.1)
+
+    async def story(client, server):
+        asked = get(client, server)
+        _, (reader, writer) = await server.request()
+        for delay in (0.06, 0):  # the time begins with the last request
+            writer.write(HELLO)
+            assert await body_of(await asked) == b"hello"
+            if delay:
+                await asyncio.sleep(delay)
+                asked = get(client, server)
+                await reader.readuntil(b"\r\n\r\n")
+        assert await ended(reader)
+        assert await body_of(await answered(client, server, HELLO)) == b"hello"  # a new one
+
+    run(story)
+
+
+def test_a_connection_on_which_its_server_speaks_unasked_is_closed(run):
+    async def story(client, server):
+        answer, reader, writer = await begun(client, server, HELLO)
+        assert await body_of(answer) == b"hello"
+        writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        assert await ended(reader)
+        assert await body_of(await answered(client, server, HELLO)) == b"hello"  # a new one
 
     run(story)
 

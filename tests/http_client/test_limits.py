@@ -100,6 +100,38 @@ def test_of_two_limits_the_first_one_counts(run, seconds):
     run(story)
 
 
+def test_a_reader_who_takes_its_time_is_no_silence(run):
+    async def story(client, server):
+        answer, _, writer = await begun(client, server, OK + b"Content-Length: 10\r\n\r\nhello")
+        answer.limit_silence(0.05)
+        assert await answer.read() == b"hello"
+        reading = asyncio.ensure_future(answer.read())
+        writer.write(b"hel")
+        assert await reading == b"hel"
+        await asyncio.sleep(0.1)
+        writer.write(b"lo")
+        assert await answer.read() == b"lo"
+
+    run(story)
+
+
+@pytest.mark.parametrize("limits", [[0.02], [0.02, 9], [9, 0.02]], ids=str)
+def test_limits_do_not_end_the_connection_of_an_answer_that_came_in_time(run, limits):
+    async def story(client, server):
+        answer, reader, writer = await begun(client, server, OK + b"Content-Length: 5\r\n\r\n")
+        for seconds in limits:
+            answer.limit_time(seconds)
+        writer.write(b"hello")
+        assert await body_of(answer) == b"hello"
+        asked = get(client, server)
+        await reader.readuntil(b"\r\n\r\n")  # on the same connection
+        await asyncio.sleep(0.05)
+        writer.write(HELLO)
+        assert await body_of(await asked) == b"hello"
+
+    run(story)
+
+
 def test_a_limit_does_not_end_the_connection_of_a_whole_answer(run):
     async def story(client, server):
         answer, reader, _ = await begun(client, server, HELLO)
