@@ -29,6 +29,12 @@ from mcp.client.streamable import Streamable
 _PROBE_TIMEOUT_SECONDS = 5  # older servers may leave `server/discover` unanswered
 # Statuses with which servers without Streamable HTTP answer a POST.
 _NOT_STREAMABLE = (400, 404, 405, 406, 415)
+# With these, only servers without handshake refuse `initialize`.
+_NO_HANDSHAKE = (
+    protocol.UNSUPPORTED_VERSION,
+    protocol.HEADER_MISMATCH,
+    protocol.METHOD_NOT_FOUND,
+)
 _BLAME = ", after server/discover; if that has crashed it, restart it and set legacy"
 _ALL_VERSIONS = protocol.MODERN_VERSIONS + protocol.HANDSHAKE_VERSIONS
 
@@ -128,8 +134,7 @@ def _negotiate(
         except RpcError as error:
             if version := _older_version(error):
                 session.initialize(version, timeout=timeout)
-            # Only servers without handshake answer this.
-            elif error.code != protocol.UNSUPPORTED_VERSION or not _discover(session, probe):
+            elif error.code not in _NO_HANDSHAKE or not _discover(session, probe):
                 raise
         return session
     except BaseException:

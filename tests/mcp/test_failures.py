@@ -351,6 +351,7 @@ def test_unreachable_server_is_reported(api, register, url, reason):
 
 no_stream = raw(answer(b"", Content_Type="text/event-stream"))
 failing = raw(answer(b"", status="500 Internal Server Error"))
+busy = raw(answer(b"", status="429 Too Many Requests"))
 closing = raw(b"")
 CLOSED = "The MCP server was not reached, or closed the connection"
 BLAMED = ", after server/discover; if that has crashed it, restart it and set legacy"
@@ -361,10 +362,17 @@ BLAMED = ", after server/discover; if that has crashed it, restart it and set le
     [
         (no_stream, failing, f"The MCP server answered with status 500{BLAMED}"),
         (failing, failing, "The MCP server answered with status 500"),
+        (no_stream, busy, "The MCP server answered with status 429"),
         (failing, closing, f"{CLOSED}{BLAMED}"),
         (closing, closing, CLOSED),
     ],
-    ids=["unanswered, then failing", "failing", "failing, then gone", "gone"],
+    ids=[
+        "unanswered, then failing",
+        "failing",
+        "busy",
+        "failing, then gone",
+        "gone",
+    ],
 )
 def test_error_says_that_the_probe_may_have_crashed_the_server(
     api, register, probe, handshake, detail

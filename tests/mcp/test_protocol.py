@@ -131,8 +131,9 @@ def test_known_revision_saves_the_probe():
     assert server.requests[0][2]["method"] == "initialize"
 
 
-def test_server_that_dropped_the_handshake_is_detected():
-    with scripted(answered(DONE), initialize=refuse(-32022)) as server:
+@pytest.mark.parametrize("code", [-32022, -32020, -32601])
+def test_server_that_dropped_the_handshake_is_detected(code):
+    with scripted(answered(DONE), initialize=refuse(code)) as server:
         session = open_session(target(server.url, known_version=HANDSHAKE))
     assert session.version == MODERN
 
@@ -146,14 +147,29 @@ def test_server_of_an_unknown_revision_only_is_reported(api, register):
     assert "no revision" in reply["detail"]
 
 
-def refuse_discovery(connection, message, head):
-    inner = {"code": -32022, "message": "no", "data": {"supported": ["2099-01-01"]}}
-    connection.sendall(as_json({"jsonrpc": "2.0", "id": message["id"], "error": inner}))
+def only(*versions: str):
+    def send(connection, message, head):
+        inner = {"code": -32022, "message": "no", "data": {"supported": versions}}
+        connection.sendall(as_json({"jsonrpc": "2.0", "id": message["id"], "error": inner}))
+
+    return send
 
 
 @pytest.mark.parametrize(
     "discovery",
-    [{**DISCOVERED, "supportedVersions": ["2099-01-01"]}, refuse_discovery],
+    [{**DISCOVERED, "supportedVersions": [HANDSHAKE]}, only(HANDSHAKE)],
+    ids=["discovered", "refused"],
+)
+def test_server_that_lists_a_revision_with_handshake_is_greeted(discovery):
+    others = {"server/discover": discovery, "initialize": INITIALIZED}
+    with scripted(answered(DONE), **others) as server:
+        session = open_session(target(server.url))
+    assert session.version == HANDSHAKE
+
+
+@pytest.mark.parametrize(
+    "discovery",
+    [{**DISCOVERED, "supportedVersions": ["2099-01-01"]}, only("2099-01-01")],
     ids=["discovered", "refused"],
 )
 def test_server_of_later_revisions_only_is_reported(api, register, discovery):
