@@ -129,7 +129,6 @@ class Answer:
 
     def close(self) -> None:
         """Discard the rest: unless the answer is whole, close the connection."""
-        self._stop_timers()
         if not self.is_whole:
             self._source.abort()
 

@@ -115,17 +115,14 @@ class HttpClient:
         """Close all connections."""
         for connection in [*self._connections]:
             connection.abort()
-        if self._sweep is not None:
-            self._sweep.cancel()
 
     def _take(self, origin: _Origin) -> HttpConnection | None:
         """Return the idle connection that was used last; None if there is none."""
         idle = self._idle.get(origin)
         while idle:
-            since, connection = idle.pop()
-            if connection.is_usable and self._loop.time() - since < KEEP_ALIVE_SECONDS:
+            _, connection = idle.pop()
+            if connection.is_usable:
                 return connection
-            connection.abort()
         return None
 
     def _keep(self, origin: _Origin, connection: HttpConnection) -> None:
@@ -137,7 +134,7 @@ class HttpClient:
         self._sweep = None
         oldest = self._loop.time() - KEEP_ALIVE_SECONDS
         for origin, idle in [*self._idle.items()]:
-            while idle and (idle[0][0] <= oldest or not idle[0][1].is_usable):
+            while idle and idle[0][0] <= oldest:
                 idle.popleft()[1].abort()
             if not idle:
                 del self._idle[origin]

@@ -178,7 +178,6 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if self._upload is not None:
             self._upload.cancel()
-        self.resume_writing()
         self._lost(self)
         answer, self._answer = self._answer, None
         if answer is None:
@@ -238,9 +237,7 @@ class HttpConnection(asyncio.Protocol):
             self._answer.feed(data)
 
     def on_message_complete(self) -> None:
-        if self._is_interim:
-            self._is_interim = False
-        elif self._answer is not None:
+        if not self._is_interim and self._answer is not None:
             self._finish()
 
     def _finish(self) -> None:

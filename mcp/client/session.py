@@ -124,14 +124,14 @@ class Session:
         `meta` goes with the request as `_meta`; `on_progress` gets the parameters of each
         progress notification.
         """
-        params = {"name": name, "arguments": arguments, "_meta": meta or {}}
+        params = {"name": name, "arguments": arguments, "_meta": meta}
         headers = param_headers.headers_for(schema, arguments) if self.is_modern else {}
         return self._call("tools/call", params, on_progress, headers)
 
     def read_resource(
         self, uri: str, *, meta: dict | None = None, on_progress: Listener = ignore
     ) -> dict:
-        return self._call("resources/read", {"uri": uri, "_meta": meta or {}}, on_progress)
+        return self._call("resources/read", {"uri": uri, "_meta": meta}, on_progress)
 
     def get_prompt(
         self,
@@ -141,7 +141,7 @@ class Session:
         meta: dict | None = None,
         on_progress: Listener = ignore,
     ) -> dict:
-        params = {"name": name, "arguments": arguments, "_meta": meta or {}}
+        params = {"name": name, "arguments": arguments, "_meta": meta}
         return self._call("prompts/get", params, on_progress)
 
     def listed(self, kind: str) -> list[dict]:

@@ -1,6 +1,8 @@
 """Answers that break off, never end, or are not HTTP."""
 
 import asyncio
+import socket
+import struct
 
 import pytest
 
@@ -26,6 +28,19 @@ def test_a_body_that_breaks_off_is_read_as_far_as_it_came(run, framing):
         with pytest.raises(BrokenConnection) as raised:
             await answer.read()
         assert (raised.value.is_silent, answer.is_whole) == (False, False)
+
+    run(story)
+
+
+def test_a_reset_is_not_the_end_of_a_body_without_a_length(run):
+    async def story(client, server):
+        answer, _, writer = await begun(client, server, OK + b"\r\nhello")
+        assert await answer.read() == b"hello"
+        linger = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+        with pytest.raises(BrokenConnection):
+            await answer.read()
 
     run(story)
 

@@ -1,11 +1,14 @@
 """Hosts that cannot be reached, refused addresses, TLS, and the end of all connections."""
 
 import asyncio
+import gc
 import shutil
+import socket
 import ssl
 import subprocess
 
 import pytest
+import uvloop
 
 from core.egress import http_client
 from core.egress.http_client import Unreachable
@@ -49,6 +52,80 @@ def test_an_address_that_cannot_be_is_unreachable(run, host):
         with pytest.raises(Unreachable):
             await client.send("GET", f"http://{host}/v1", [], connect_seconds=5)
 
+    run(story)
+
+
+@pytest.fixture
+def look_up(monkeypatch):
+    """A function: have names looked up by this one, on either loop."""
+
+    def look_up(found) -> None:
+        for loop in (asyncio.BaseEventLoop, uvloop.Loop):
+            monkeypatch.setattr(loop, "getaddrinfo", found, raising=False)
+
+    return look_up
+
+
+def test_a_name_that_was_unknown_is_looked_up_again_and_one_that_is_known_is_not(run, look_up):
+    looked_up = []
+
+    async def found(loop, host, port, **options):
+        if host == "name.example":
+            looked_up.append(host)
+            if len(looked_up) == 1:
+                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    async def story(client, server):
+        look_up(found)
+        server.url = server.url.replace("127.0.0.1", "name.example")
+        with pytest.raises(Unreachable, match="Temporary failure"):
+            await get(client, server)
+        for _ in range(2):
+            data = HELLO.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n")
+            assert await body_of(await answered(client, server, data)) == b"hello"
+        assert len(looked_up) == 2
+
+    run(story)
+
+
+def test_a_look_up_that_fails_after_its_caller_has_gone_is_no_error_of_the_loop(run, look_up):
+    async def story(client, server):
+        errors, has_left = [], asyncio.Event()
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+
+        async def found(loop, host, port, **options):
+            await has_left.wait()
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        look_up(found)
+        with pytest.raises(Unreachable):
+            await client.send("GET", "http://name.example/", [], connect_seconds=0.01)
+        has_left.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        client._lookups.clear()
+        gc.collect()
+        assert errors == []
+
+    run(story)
+
+
+def test_an_ipv6_address_is_called_by_its_literal(run):
+    async def story(client, server):
+        peer = await asyncio.start_server(server.connected, "::1", 0)
+        port = peer.sockets[0].getsockname()[1]
+        server.url = f"http://[::1]:{port}"
+        asked = get(client, server)
+        head, (_, writer) = await server.request()
+        assert f"\r\nHost: [::1]:{port}\r\n".encode() in head
+        writer.write(HELLO)
+        assert await body_of(await asked) == b"hello"
+        writer.close()
+        peer.close()
+
+    if not socket.has_ipv6:
+        pytest.skip("there is no IPv6")
     run(story)
 
 

@@ -74,13 +74,20 @@ def test_whatever_comes_before_the_head_is_no_silence(run, pieces):
 def test_the_wait_for_the_head_is_none_for_the_body(run):
     async def story(client, server):
         asked = get(client, server, head_seconds=0.05)
-        _, (_, writer) = await server.request()
+        _, (reader, writer) = await server.request()
         writer.write(OK + b"Content-Length: 5\r\n\r\n")
         answer = await asked
         answer.limit_silence(5)
         await asyncio.sleep(0.1)
         writer.write(b"hello")
         assert await body_of(answer) == b"hello"
+        asked = get(client, server, head_seconds=9)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK + b"Content-Length: 5\r\n\r\n")
+        answer = await asked
+        answer.limit_silence(0.05)
+        with pytest.raises(TimeoutError):
+            await answer.read()
 
     run(story)
 
@@ -102,7 +109,7 @@ def test_of_two_limits_the_first_one_counts(run, seconds):
 
 def test_a_reader_who_takes_its_time_is_no_silence(run):
     async def story(client, server):
-        answer, _, writer = await begun(client, server, OK + b"Content-Length: 10\r\n\r\nhello")
+        answer, _, writer = await begun(client, server, OK + b"Content-Length: 11\r\n\r\nhello")
         answer.limit_silence(0.05)
         assert await answer.read() == b"hello"
         reading = asyncio.ensure_future(answer.read())
@@ -111,6 +118,20 @@ def test_a_reader_who_takes_its_time_is_no_silence(run):
         await asyncio.sleep(0.1)
         writer.write(b"lo")
         assert await answer.read() == b"lo"
+        with pytest.raises(TimeoutError):
+            await answer.read()
+
+    run(story)
+
+
+def test_a_limit_that_is_reached_while_nobody_reads_is_the_error_of_the_answer(run):
+    async def story(client, server):
+        answer, reader, _ = await begun(client, server, OK + b"Content-Length: 9\r\n\r\nhello")
+        answer.limit_time(0.02, LookupError())
+        assert await ended(reader)
+        assert await answer.read() == b"hello"
+        with pytest.raises(LookupError):
+            await answer.read()
 
     run(story)
 

@@ -49,6 +49,17 @@ def test_a_body_that_is_taken_slowly_is_no_silence(run):
     run(story)
 
 
+def test_a_server_that_takes_no_body_is_silent_itself(run):
+    async def story(client, server):
+        asked = upload(client, server, bytes(32 * MEGABYTE), head_seconds=0.2)
+        await server.request()
+        with pytest.raises(TimeoutError) as raised:
+            await asked
+        assert not isinstance(raised.value, BodyStalled)
+
+    run(story)
+
+
 @pytest.mark.parametrize("limit", ["head_seconds", "seconds"])
 def test_a_body_that_does_not_come_is_not_the_other_sides_silence(run, limit):
     async def story(client, server):
@@ -133,7 +144,8 @@ def test_a_body_is_sent_as_it_comes(run, length):
         writer.write(HELLO)
         assert await body_of(await asked) == b"hello"
         asked = get(client, server)
-        await reader.readuntil(b"\r\n\r\n")  # on the same connection
+        head = await reader.readuntil(b"\r\n\r\n")  # on the same connection
+        assert head.startswith(b"GET ")
         asked.cancel()
 
     run(story)

@@ -218,6 +218,40 @@ def test_slow_server_is_left_when_the_time_is_up(behaviour):
         assert time.monotonic() - begun < 1
 
 
+def test_server_that_never_pauses_is_left_when_the_time_is_up():
+    def flood(connection):
+        request_of(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(b"x")
+
+    with listening(flood) as port, pytest.raises(requests.Timeout):
+        call(f"http://127.0.0.1:{port}/", seconds=0.4, limit=2**30)
+
+
+def test_read_without_a_time_limit_has_its_own_timeout():
+    with (
+        listening(hang) as port,
+        egress.session() as session,
+        pytest.raises(requests.ReadTimeout),
+    ):
+        session.get(f"http://127.0.0.1:{port}/", timeout=(1, 0.1))
+
+
+def test_redirects_in_circles_are_given_up():
+    paths = []
+
+    def redirect(connection):
+        while request := request_of(connection):
+            paths.append(request.split()[1])
+            connection.sendall(answer(b"", status="302 Found", Location=f"/{len(paths)}"))
+            return
+
+    with listening(redirect) as port, pytest.raises(requests.TooManyRedirects):
+        call(f"http://127.0.0.1:{port}/")
+    assert paths == [b"/", b"/1", b"/2", b"/3"]
+
+
 def test_slow_look_up_is_left_when_the_time_is_up(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: time.sleep(3))
     begun = time.monotonic()
