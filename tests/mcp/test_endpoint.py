@@ -17,7 +17,7 @@ LISTS = {
             "annotations": {"readOnlyHint": "yes", "openWorldHint": True, "odd": []},
             "outputSchema": {"type": "array"},
         },
-        {"name": "bare"},
+        {"name": "bare", "outputSchema": {"type": "object"}},
     ],
     "resources": [{"uri": "file:///a b", "name": "a", "mimeType": "text/plain"}],
     "prompts": [
@@ -46,6 +46,7 @@ def test_lists_are_valid_in_every_revision(found, offered, version):
     assert tools[0]["inputSchema"] == SCHEMA
     assert tools[1]["inputSchema"] == {"type": "object"}
     assert ("outputSchema" in tools[0]) == (version == MODERN)
+    assert tools[1]["outputSchema"] == {"type": "object"}
     (resource,) = found("resources/list", version)["resources"]
     expected = {"uri": "my-calc+file:///a b", "name": "a", "mimeType": "text/plain"}
     assert resource == expected

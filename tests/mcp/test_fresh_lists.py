@@ -180,6 +180,7 @@ def test_other_notices_refresh_nothing(api, register):
     def call(connection, message, head):
         methods = ("notifications/message", "list_changed", 5)
         notices = [event({"jsonrpc": "2.0", "method": each}) for each in methods]
+        notices.append(event({"jsonrpc": "2.0", "id": 999}))
         answer = event({"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}})
         connection.sendall(STREAM + b"\r\n" + b"".join(notices) + answer)
         connection.close()

@@ -179,17 +179,23 @@ def test_app_that_only_a_tool_names_is_read(api, register, found, member):
 
 
 def test_app_behind_a_template_is_read(api, register, found):
-    template = {"uriTemplate": "ui://clock/{view}", "name": "clock"}
-    others = {
-        **METHODS,
-        "tools/list": {"tools": []},
-        "resources/list": {"resources": []},
-        "resources/templates/list": {"resourceTemplates": [template]},
-    }
-    with scripted(None, **others) as server:
-        id = register(url=server.url)["id"]
-        api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")
-        assert found("resources/templates/list")["resourceTemplates"] == [template]
+    empty = {**METHODS, "tools/list": {"tools": []}, "resources/list": {"resources": []}}
+
+    def with_template(uri: str) -> dict:
+        templates = {"resourceTemplates": [{"uriTemplate": uri, "name": "clock"}]}
+        return {**empty, "resources/templates/list": templates}
+
+    with (
+        scripted(None, **{**with_template("{+anything}"), "resources/read": None}) as older,
+        scripted(None, **with_template("ui://clock/{view}")) as server,
+    ):
+        for name, url in (("older", older.url), ("clock", server.url)):
+            id = register(name=name, url=url)["id"]
+            api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")
+        addresses = [
+            each["uriTemplate"] for each in found("resources/templates/list")["resourceTemplates"]
+        ]
+        assert addresses == ["older+{+anything}", "ui://clock/{view}"]
         assert found("resources/read", uri=APP)["contents"][0]["text"] == "<html>"
 
 

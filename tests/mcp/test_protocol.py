@@ -64,8 +64,9 @@ def use(server, **options) -> None:
     session = open_session(target(server.url, **options))
     for kind in ("tools", "resources", "resources/templates", "prompts"):
         session.listed(kind)
-    schema = {"properties": {"a": {"type": "string", "x-mcp-header": "Region"}}}
-    session.call_tool("tööl", {"a": "Köln", "b": 1}, schema)
+    headers = {"a": "Region", "c": "Code"}
+    schema = {"properties": {a: {"type": "string", "x-mcp-header": b} for a, b in headers.items()}}
+    session.call_tool("tööl", {"a": "Köln", "b": 1, "c": "=?base64?eA==?="}, schema)
     session.read_resource("notes://today")
     session.get_prompt("p", {"a": "b"})
 
@@ -95,9 +96,10 @@ def test_every_request_of_the_stateless_revision_is_a_valid_one():
         assert "mcp-session-id" not in headers
         assert headers["accept"] == "application/json, text/event-stream"
     (call,) = [each for each in server.requests if each[2]["method"] == "tools/call"]
-    # base64 of "tööl" and of "Köln"; header values are lowered by the recorder
+    # base64 of "tööl", "Köln" and what looks like base64; header values are lowered by the recorder
     assert call[1]["mcp-name"] == "=?base64?dMO2w7Zs?=".lower()
     assert call[1]["mcp-param-region"] == "=?base64?S8O2bG4=?=".lower()
+    assert call[1]["mcp-param-code"] == "=?base64?PT9iYXNlNjQ/ZUE9PT89?=".lower()
 
 
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", HANDSHAKE])
@@ -243,6 +245,14 @@ def test_odd_list_of_revisions_is_no_list(api, register, supported):
         with scripted(answered(DONE), **{"server/discover": found}) as server:
             id = register(url=server.url)["id"]
             api.send("POST", f"/api/v1/mcp/servers/{id}/refresh", expect=502)
+
+
+@pytest.mark.parametrize("capabilities", [5, "tools", ["tools"], None])
+def test_odd_capabilities_are_none(api, register, capabilities):
+    discovery = {**DISCOVERED, "capabilities": capabilities}
+    with scripted(answered(DONE), **{"server/discover": discovery}) as server:
+        id = register(url=server.url)["id"]
+        assert api.send("POST", f"/api/v1/mcp/servers/{id}/refresh")["tools"] == []
 
 
 @pytest.mark.parametrize("version", ["2025-03-26", HANDSHAKE])

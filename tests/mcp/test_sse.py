@@ -178,6 +178,9 @@ def test_events_of_other_kinds_are_no_answers(execute):
     def call(stream, message):
         other = {"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}}
         stream.sendall(b"event: other\n" + event(other) + b"event: message\nid: 1\n\n")
+        stream.sendall(
+            event({"jsonrpc": "2.0", "id": 999}) + event({"jsonrpc": "2.0", "method": 5})
+        )
         stream.sendall(reply_to(message))
 
     with older(call) as server:
