@@ -207,6 +207,11 @@ FAILURES = {
         "asks for a person's or a model's input",
     ),
     "starts a task": (result_of(resultType="task", taskId="t"), "protocol", "a type"),
+    "answers infinity": (
+        page(b'{"jsonrpc":"2.0","id":1e999,"result":{}}', "application/json"),
+        "protocol",
+        "another request",
+    ),
     "sends no gzip": (no_gzip, "protocol", "ContentDecodingError"),
     "sends a million lists": (
         page(b'{"a":[' + b"[]," * 1_000_000 + b"0]}", "application/json"),

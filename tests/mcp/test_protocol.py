@@ -123,7 +123,7 @@ def test_every_request_of_the_revisions_with_handshake_is_a_valid_one(version):
         else:
             assert headers["mcp-protocol-version"] == version
             assert headers["mcp-session-id"] == "s1"
-        assert "mcp-method" not in headers
+        assert {"mcp-method", "mcp-name", "mcp-param-region"}.isdisjoint(headers)
 
 
 def test_known_revision_saves_the_probe():
@@ -375,18 +375,29 @@ def oauth(port: int, **members) -> dict:
     }
 
 
-def test_oauth_token_is_fetched_once():
+@pytest.mark.parametrize(
+    ("config", "form"),
+    [
+        ({"scope": "read write"}, "&scope=read+write"),
+        (
+            {"scopes": ["read", "write"], "audience": "a", "resource": "https://a.b/"},
+            "&scope=read+write&audience=a&resource=https%3A%2F%2Fa.b%2F",
+        ),
+    ],
+    ids=["text", "list"],
+)
+def test_oauth_token_is_fetched_once(config, form):
     tokens = TokenServer()
     with (
         listening(tokens) as port,
         scripted(answered(DONE)) as server,
     ):
-        session = open_session(target(server.url, oauth(port, scope="read write")))
+        session = open_session(target(server.url, oauth(port, **config)))
         session.call_tool("t", {})
         session.call_tool("t", {})
     (request,) = tokens.requests
     assert "Authorization: Basic dXM6cyUzQWNyZXQ=" in request  # us:s%3Acret
-    assert request.endswith("grant_type=client_credentials&scope=read+write")
+    assert request.endswith(f"grant_type=client_credentials{form}")
     assert {headers["authorization"] for _, headers, _ in server.requests} == {"bearer t1"}
 
 

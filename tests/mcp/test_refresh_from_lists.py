@@ -97,8 +97,12 @@ def test_of_two_items_with_one_name_the_last_counts(refresh):
         ({"tools": ["add"]}, ["body", "tools", 0]),
         ({"resources": [{"uri": "u" * 1001}]}, ["body", "resources", 0, "uri"]),
         ({"resources": [{"name": "a"}]}, ["body", "resources", 0, "uri"]),
+        ({"resources": [{"uri": ""}]}, ["body", "resources", 0, "uri"]),
         ({"prompts": [{"name": "p", "arguments": "x"}]}, ["body", "prompts", 0, "arguments"]),
         ({"prompts": [{"name": "a\u0000"}]}, ["body", "prompts", 0, "name"]),
+        ({"tools": [TOOL] * 5001}, ["body", "tools"]),
+        ({"resources": [RESOURCE] * 5001}, ["body", "resources"]),
+        ({"prompts": [PROMPT] * 5001}, ["body", "prompts"]),
     ],
 )
 def test_malformed_item_is_named_and_nothing_changes(refresh, lists, loc):

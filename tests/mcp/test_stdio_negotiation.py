@@ -2,8 +2,10 @@
 
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mcp.client.session_pool import pool
@@ -88,6 +90,22 @@ def test_command_that_ends_or_refuses_is_started_again_and_greeted(api, register
     assert refreshed["server"]["protocol_version"] == "2025-11-25"
     assert call(api, refreshed)["output"]["content"][0]["text"] == "called"
     assert listed.starts() == 2
+
+
+def test_command_that_refused_is_ended_when_it_is_started_again(api, register, listed):
+    server = register(transport_type="stdio", url=listed(FIRST["refuses all messages"]))
+    refresh(api, server)
+    script = shlex.split(server["url"])[1]
+
+    def runs(process: psutil.Process) -> bool:
+        with suppress(psutil.Error):
+            return script in process.cmdline()
+        return False
+
+    running = [each for each in psutil.Process().children() if runs(each)]
+    *refused, _ = sorted(running, key=psutil.Process.create_time)
+    for process in refused:
+        process.wait(5)
 
 
 @pytest.mark.parametrize("way", FIRST)
