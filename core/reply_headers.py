@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 
@@ -76,7 +78,8 @@ def noted(request: object) -> dict[str, str]:
     return getattr(request, "noted_headers", {})
 
 
-def forget() -> None:
-    """Clear the caches, for tests that change the settings."""
+@receiver(setting_changed)
+def _forget(**changed) -> None:
+    """Clear the caches where a test changes the settings."""
     _middleware.cache_clear()
     common_headers.cache_clear()

@@ -338,14 +338,9 @@ ASKED = (
 
 @pytest.fixture
 def allowed_origin(settings):
-    from core import reply_headers
-
     settings.CORS_ALLOW_ALL_ORIGINS = False
     settings.CORS_ALLOWED_ORIGINS = ["https://app.test"]
-    reply_headers.forget()
-    yield "https://app.test"
-    settings.CORS_ALLOW_ALL_ORIGINS = True
-    reply_headers.forget()
+    return "https://app.test"
 
 
 def preflight(gateway, origin: str):

@@ -7,7 +7,6 @@ from io import BytesIO
 import pytest
 from django.test.client import ClientHandler
 
-from core import reply_headers
 from tests.client import ApiClient
 from tests.exchanges import masked
 from tests.usage.calls import CALL
@@ -109,9 +108,6 @@ def _over_tls(settings):
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     settings.SECURE_HSTS_SECONDS = 31_536_000
     settings.ALLOWED_HOSTS = ["testserver"]
-    reply_headers.forget()
-    yield
-    reply_headers.forget()
 
 
 def exchange(client, method, path, body, extra):
