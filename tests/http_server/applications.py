@@ -27,6 +27,16 @@ async def echo(scope, receive, send) -> None:
     await reply(send, line.encode() + await body_of(receive))
 
 
+def after(event: asyncio.Event, application):
+    """Return the application, which begins once the event is set."""
+
+    async def waiting(scope, receive, send) -> None:
+        await event.wait()
+        await application(scope, receive, send)
+
+    return waiting
+
+
 async def in_chunks(scope, receive, send) -> None:
     """Reply with what was asked, in two pieces without a length."""
     body = await body_of(receive)

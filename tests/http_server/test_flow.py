@@ -6,6 +6,7 @@ import pytest
 
 from tests.http_server.applications import (
     MEGABYTE,
+    after,
     echo,
     in_many_pieces,
     in_one_piece,
@@ -16,10 +17,6 @@ from tests.http_server.server import GET, post
 def test_a_body_comes_as_fast_as_it_is_read(run):
     wanted = asyncio.Event()
 
-    async def application(scope, receive, send):
-        await wanted.wait()
-        await echo(scope, receive, send)
-
     async def story(server):
         client = await server.connect()
         client.write(post(bytes(16 * MEGABYTE)))
@@ -29,15 +26,11 @@ def test_a_body_comes_as_fast_as_it_is_read(run):
         await client.writer.drain()
         assert len((await client.response())[1]) == 16 * MEGABYTE + len("POST /p  ")
 
-    run(application, story)
+    run(after(wanted, echo), story)
 
 
 def test_requests_sent_ahead_wait_with_their_client(run):
     wanted = asyncio.Event()
-
-    async def application(scope, receive, send):
-        await wanted.wait()
-        await echo(scope, receive, send)
 
     async def story(server):
         client = await server.connect()
@@ -50,7 +43,7 @@ def test_requests_sent_ahead_wait_with_their_client(run):
         for _ in range(320):
             assert len((await client.response())[1]) == 50_000 + len("POST /p  ")
 
-    run(application, story)
+    run(after(wanted, echo), story)
 
 
 @pytest.mark.parametrize("writes_now", [False, True], ids=["awaited", "at once"])

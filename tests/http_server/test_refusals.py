@@ -195,23 +195,25 @@ def test_a_request_before_what_cannot_be_read_is_answered(run):
     run(echo, story)
 
 
+async def _break_within_the_response(server) -> None:
+    """Send what is no chunk once the head has come: nothing follows it."""
+    client = await server.connect()
+    client.write(POST + b"1\r\na\r\n")
+    await client.head()
+    client.write(b"zz\r\n")
+    assert await client.rest() == b""
+
+
 def test_a_response_that_has_begun_is_not_followed_by_a_refusal(run):
     async def application(scope, receive, send):
         await send({"type": "http.response.start", "status": 200})
         await receive()
         assert await receive() == {"type": "http.disconnect"}
 
-    async def story(server):
-        client = await server.connect()
-        client.write(POST + b"1\r\na\r\n")
-        await client.head()
-        client.write(b"zz\r\n")
-        assert await client.rest() == b""
-
-    run(application, story)
+    run(application, _break_within_the_response)
 
 
-def test_nor_by_what_is_sent_later(run, caplog):
+def test_what_an_application_sends_after_a_broken_request_is_dropped(run, caplog):
     broken = asyncio.Event()
 
     async def application(scope, receive, send):
@@ -220,11 +222,7 @@ def test_nor_by_what_is_sent_later(run, caplog):
         await send({"type": "http.response.body", "body": b"late"})
 
     async def story(server):
-        client = await server.connect()
-        client.write(POST + b"1\r\na\r\n")
-        await client.head()
-        client.write(b"zz\r\n")
-        assert await client.rest() == b""
+        await _break_within_the_response(server)
         broken.set()
         while server.state.tasks:
             await asyncio.sleep(0)

@@ -7,6 +7,7 @@ import pytest
 from llmring_site.http_server import protocol
 from tests.http_server.applications import (
     Held,
+    after,
     echo,
     relay,
     until_disconnected,
@@ -16,10 +17,6 @@ from tests.http_server.server import GET, post
 
 def test_a_stopping_server_finishes_what_runs(run):
     going = asyncio.Event()
-
-    async def application(scope, receive, send):
-        await going.wait()
-        await echo(scope, receive, send)
 
     async def story(server):
         idle, busy = await server.connect(), await server.connect()
@@ -33,7 +30,7 @@ def test_a_stopping_server_finishes_what_runs(run):
         assert b"\r\nconnection: close\r\n" in head and body == b"POST /p  1"
         assert await busy.rest() == b""  # the second one was not begun
 
-    run(application, story)
+    run(after(going, echo), story)
 
 
 def test_one_whose_response_has_begun_ends_after_it(run):
@@ -88,10 +85,6 @@ def test_one_whose_response_has_begun_may_go_on(run, monkeypatch, begins):
     monkeypatch.setattr(protocol, "_ARRIVAL_SECONDS", 0.02)
     going = asyncio.Event()
 
-    async def application(scope, receive, send):
-        await going.wait()
-        await relay(scope, receive, send)
-
     async def story(server):
         client = await server.connect()
         request = post(b"hello")
@@ -108,4 +101,4 @@ def test_one_whose_response_has_begun_may_go_on(run, monkeypatch, begins):
         client.write(request[-3:])
         assert await client.rest() == b"3\r\nllo\r\n0\r\n\r\n"
 
-    run(application, story)
+    run(after(going, relay), story)
