@@ -24,7 +24,7 @@ _TEXTS = {
     400: ("Bad Request", "The request cannot be read. Go back and try again."),
     403: ("Forbidden", "You may not do this, or you were logged out meanwhile."),
     404: ("Not Found", "There is nothing at this address. It may have been removed."),
-    405: ("Method Not Allowed", "Nothing can be sent to this address in that way."),
+    405: ("Method Not Allowed", "This address does not accept this kind of request."),
     429: ("Too Many Requests", "Too many failed attempts to log in. Try again in a while."),
     500: ("Internal Server Error", "This is our mistake. The log of the server says more."),
     503: ("Service Unavailable", "The server is not available. Try again in a moment."),
@@ -64,9 +64,9 @@ class NotAllowedMiddleware:
         response = self.get_response(request)
         if not isinstance(response, HttpResponseNotAllowed):
             return response
-        said = error(request, 405)
-        said["Allow"] = response["Allow"]
-        return said
+        reply = error(request, 405)
+        reply["Allow"] = response["Allow"]
+        return reply
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
