@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from contextlib import suppress
 
@@ -67,10 +68,17 @@ def open_call(gateway, body: dict | None, *, path: str = CHAT) -> socket.socket:
 
 
 def leave(
-    gateway, body: dict | None, *, after: float = 0, read_bytes: int = 0, path: str = CHAT
+    gateway,
+    body: dict | None,
+    *,
+    once: threading.Event | None = None,
+    after: float = 0,
+    read_bytes: int = 0,
+    path: str = CHAT,
 ) -> None:
-    """Send a call and close the connection, after some seconds or bytes."""
+    """Send a call and close the connection: after an event, some bytes and some seconds."""
     with open_call(gateway, body, path=path) as sock:
+        assert once is None or once.wait(15)
         got = 0
         while got < read_bytes:
             got += len(sock.recv(65536))

@@ -6,6 +6,7 @@ The head of each answer has come before its client leaves.
 import asyncio
 import json
 import socket
+import threading
 import time
 
 import pytest
@@ -28,11 +29,13 @@ def with_options(mock, upstreams_file):
     return write
 
 
-def trickle(piece: bytes = b" ", *, start: bytes = HEAD):
-    """An answer that never ends; without a piece it is silent after its head."""
+def trickle(piece: bytes = b" ", *, start: bytes = HEAD, begun: threading.Event | None = None):
+    """An answer that never ends; without a piece it is silent after its start."""
 
     async def script(request, writer):
         writer.write(start)
+        if begun is not None:
+            begun.set()
         while True:
             if piece:
                 writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
@@ -52,9 +55,11 @@ OPTIONS = {
 @pytest.mark.parametrize("limit", OPTIONS)
 def test_b10_a_plain_answer_is_not_read_for_ever(gateway, mock, with_options, limit):
     with_options(OPTIONS[limit])
-    mock.script = trickle(b" " * 65536 if limit == "megabytes" else b" ")
+    begun = threading.Event()
+    mock.script = trickle(b" " * 65536 if limit == "megabytes" else b" ", begun=begun)
 
-    leave(gateway, {"messages": [{"role": "user", "content": "Hello"}]}, after=0.1)
+    messages = [{"role": "user", "content": "Hello"}]
+    leave(gateway, {"messages": messages}, once=begun, after=0.1)
 
     assert mock.closed.wait(1)
     row = settled_row(gateway)
@@ -77,9 +82,10 @@ def test_b10_a_silent_answer_is_not_waited_for(gateway, mock, with_options, limi
 
 def test_b10_what_had_come_is_counted(gateway, mock, with_options):
     with_options(OPTIONS["cancel"])
-    begun = b'{"model": "gpt-4o-mini", "choices": [{"message": {"content": "' + b"word " * 20
-    mock.script = trickle(b"", start=HEAD + b"%x\r\n%s\r\n" % (len(begun), begun))
-    leave(gateway, {}, after=0.1)
+    body = b'{"model": "gpt-4o-mini", "choices": [{"message": {"content": "' + b"word " * 20
+    begun = threading.Event()
+    mock.script = trickle(b"", start=HEAD + b"%x\r\n%s\r\n" % (len(body), body), begun=begun)
+    leave(gateway, {}, once=begun, after=0.1)
     # 20 words of 4 letters and a space: 100 characters
     assert counts(settled_row(gateway))[3] == 25
 
